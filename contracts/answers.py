@@ -1,0 +1,90 @@
+"""What the gateway answers: tables, series, freshness. Names are fixed (interfaces.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+State = Literal["nc", "nd", "s", "na", "partial", "estimated"]
+Display = Literal["values", "rates"]
+Unit = Literal["count", "rate", "ratio"]
+
+
+class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A number, or None with the state that says why; `share` = observed part of the window, `left_out` = lines a total lacks."""
+
+    value: float | int | None
+    state: State | None = None
+    share: float | None = None
+    left_out: int | None = None
+
+
+class AnswerColumn(msgspec.Struct, frozen=True):
+    id: str
+    label: str
+    group: str
+    unit: Unit
+    indicator: int | None
+
+
+class AnswerRow(msgspec.Struct, frozen=True):
+    uai: str
+    name: str
+    postal_codes: tuple[str, ...]
+    cells: list[AnswerCell]
+
+
+class Extremes(msgspec.Struct, frozen=True):
+    """UAIs of all lines that hold the column's greatest and smallest value."""
+
+    max: list[str]
+    min: list[str]
+
+
+class TableAnswer(msgspec.Struct, frozen=True, rename={"first_day": "from", "last_day": "to"}):
+    """One table as its reader sees it; `first_day` to `last_day` are the window's dates, both included."""
+
+    table: str
+    display: Display
+    window: str
+    first_day: date
+    last_day: date
+    complete: bool
+    as_of: datetime | None
+    columns: list[AnswerColumn]
+    total: list[AnswerCell]
+    rows: list[AnswerRow]
+    extremes: dict[str, Extremes]
+    notes: list[str] = []
+
+
+class DailyPoint(msgspec.Struct, frozen=True):
+    date: date
+    connections: AnswerCell
+    people: AnswerCell
+
+
+class HourlyPoint(msgspec.Struct, frozen=True):
+    """`hour` is the local label, 0 to 23: the hour lived twice is one label."""
+
+    date: date
+    hour: int
+    connections: AnswerCell
+
+
+class DailySeries(msgspec.Struct, frozen=True):
+    points: list[DailyPoint]
+
+
+class HourlySeries(msgspec.Struct, frozen=True):
+    points: list[HourlyPoint]
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    uai: str
+    family: str
+    observed_until: datetime | None
