@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from datetime import date, datetime
+from typing import Literal
 
 import msgspec
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
 
 State = Literal["nc", "nd", "s", "na", "partial", "estimated"]
 Display = Literal["values", "rates"]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    from contracts.catalogue import Grain
+from contracts.catalogue import Grain
 
 SCHOOL_YEAR_MONTH = 9
 """School years start on 1 September everywhere, overseas too: a decision, told on the definition cards."""

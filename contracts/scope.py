@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import msgspec
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
     from contracts.registry import ConventionKind, Establishment, Grant, Territory
 
