@@ -6,8 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-
-    from contracts.registry import ConventionKind, Establishment, Grant, Territory
+from contracts.registry import ConventionKind, Establishment, Grant, Territory
 
 
 class VisibleEstablishment(msgspec.Struct, frozen=True):
