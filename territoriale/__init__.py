@@ -1,0 +1,1 @@
+"""The operator's command line, which composes what each service offers."""
