@@ -1,0 +1,49 @@
+"""UAI keys, packing, signatures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.packed import pack, unpack
+from contracts.signing import public_from_text, public_to_text, sign, verify
+from contracts.uai import InvalidUaiError, parse_uai
+
+REAL = ["0750654D", "0752524L", "0920131T", "6200002H", "7200583W", "9740979W", "9830557N", "9840002E", "9870026P", "9750001C"]
+
+
+@pytest.mark.parametrize("uai", REAL)
+def test_real_uais_are_accepted_in_any_case(uai):
+    assert parse_uai(f" {uai.lower()} ") == uai
+
+
+@pytest.mark.parametrize("text", ["0750654E", "075065D", "", "0750654", "075 0654D", "٠٧٥٠٦٥٤D", "0750654I"])
+def test_what_is_no_uai_is_refused(text):
+    with pytest.raises(InvalidUaiError):
+        parse_uai(text)
+
+
+@given(st.dictionaries(st.integers(1, 2**16 - 1), st.integers(0, 2**40)))
+def test_packing_loses_nothing(cells):
+    codes = sorted(cells)
+    back = unpack(pack(codes, [cells[code] for code in codes]))
+    assert dict(zip(back[0].tolist(), back[1].tolist(), strict=True)) == cells
+
+
+@pytest.mark.parametrize(("count", "width"), [(255, 1), (256, 2), (65_535, 2), (65_536, 4), (2**32, 8)])
+def test_counts_take_the_narrowest_width(count, width):
+    assert len(pack([1, 2], [0, count])) == 1 + 2 * (2 + width)
+    assert np.array_equal(unpack(pack([1, 2], [0, count]))[1], [0, count])
+
+
+def test_a_signature_is_of_one_value_and_one_key():
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    public = public_from_text(public_to_text(key.public_key()))
+    signature = sign(key, b"state")
+    assert verify(public, signature, b"state")
+    assert not verify(public, signature, b"State")
+    assert not verify(other.public_key(), signature, b"state")
+    assert not verify(public, b"no base64!", b"state")
