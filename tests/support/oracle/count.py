@@ -1,0 +1,154 @@
+"""Every table and series of the Connexions menu for one territory at one instant."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tests.support.oracle import series
+from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
+from tests.support.oracle.counted import Counted
+from tests.support.oracle.days import Window, window_of
+from tests.support.oracle.territory import read_territory
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+    from pathlib import Path
+
+PROFILE_CHANNELS = {
+    "total": ("all", "net", "mobile", "software"),
+    "eleve": ("net", "mobile"),
+    "responsable": ("net", "mobile"),
+    "accompagnant": ("net", "mobile"),
+    "enseignant": ("all", "net", "mobile", "software"),
+    "personnel": ("all", "net", "mobile", "software"),
+}
+COLUMNS = [f"{profile}.{channel}" for profile, channels in PROFILE_CHANNELS.items() for channel in channels]
+ENT_COLUMNS = [f"{profile}.{channel}" for profile in PROFILE_CHANNELS for channel in ("net", "mobile")]
+TABLES = {
+    "connexions.authentifiees": COLUMNS,
+    "connexions.individus": COLUMNS,
+    "connexions.individus-ent": ENT_COLUMNS,
+}
+OVER = {"net": "all", "software": "all", "mobile": "net"}
+"""A channel's rate is its share of this one; `all` keeps its value in Taux."""
+
+
+@dataclass(frozen=True)
+class ExpectedTable:
+    table: str
+    display: str
+    window: Window
+    columns: list[str]
+    order: list[str]
+    rows: dict[str, dict[str, Cell]]
+    total: dict[str, Cell]
+    extremes: dict[str, tuple[set[str], set[str]]]
+
+
+class Oracle:
+    """`Oracle(folder, now)` answers what the gateway must answer about the territory in `folder` at the instant `now`."""
+
+    def __init__(self, folder: Path, now: datetime) -> None:
+        self.territory = read_territory(folder)
+        self.now = now
+        self.counted = {each.uai: Counted(each, now) for each in self.territory.lines}
+
+    @cached_property
+    def today(self) -> date:
+        return self.now.astimezone(self.territory.zone).date()
+
+    def window(self, *, window: str | None = None, year: str | None = None) -> Window:
+        return window_of(self.today, window=window, year=year)
+
+    def table(
+        self,
+        table: str,
+        *,
+        window: str | None = None,
+        year: str | None = None,
+        display: str = "values",
+        establishments: Collection[str] | None = None,
+        search: str = "",
+        sort: str = "name",
+    ) -> ExpectedTable:
+        asked = self.window(window=window, year=year)
+        shown = [uai for uai in self.counted if self._shown(uai, establishments, search)]
+        columns = TABLES[table]
+        rows = {
+            uai: {column: self._cell(self.counted[uai], table, column, asked, display) for column in columns}
+            for uai in shown
+        }
+        by_column = {column: {uai: cells[column] for uai, cells in rows.items()} for column in columns}
+        return ExpectedTable(
+            table=table,
+            display=display,
+            window=asked,
+            columns=columns,
+            order=self._sorted(shown, rows, sort),
+            rows=rows,
+            total={column: total(list(cells.values())) for column, cells in by_column.items()},
+            extremes={column: extremes(cells) for column, cells in by_column.items()},
+        )
+
+    def _cell(self, counted: Counted, table: str, column: str, window: Window, display: str) -> Cell:
+        if table == "connexions.authentifiees":
+            return self._connections(counted, column, window, display)
+        cell = counted.people(column, window, ent=table.endswith("-ent"))
+        # The rate of people divides by the accounts of a census; none is read yet. What is not there at all stays `na`.
+        return cell if display == "values" or cell.state == "na" else without_value("nd")
+
+    def _connections(self, counted: Counted, column: str, window: Window, display: str) -> Cell:
+        profile, channel = column.split(".")
+        cell = counted.connections(column, window)
+        if display == "values" or channel not in OVER:
+            return cell
+        return rate(cell, counted.connections(f"{profile}.{OVER[channel]}", window))
+
+    def _shown(self, uai: str, establishments: Collection[str] | None, search: str) -> bool:
+        establishment = self.counted[uai].establishment
+        if establishments and uai not in establishments:
+            return False
+        texts = (establishment.uai, establishment.name, *establishment.postal_codes)
+        return any(plain(search) in plain(text) for text in texts)
+
+    def _sorted(self, shown: list[str], rows: dict[str, dict[str, Cell]], sort: str) -> list[str]:
+        """Null last both ways; ties by name in French order, then UAI, ascending both ways (doubt for the descending one)."""
+        by, downwards = sort.removeprefix("-"), sort.startswith("-")
+        ordered = sorted(shown, key=self._name_key)
+        if by == "uai":
+            return sorted(ordered, reverse=downwards)
+        if by == "name":
+            ordered.sort(key=lambda uai: self._name_key(uai)[:2], reverse=downwards)
+            return ordered
+        valued = [uai for uai in ordered if rows[uai][by].value is not None]
+        valued.sort(key=lambda uai: rows[uai][by].value or 0, reverse=downwards)
+        return valued + [uai for uai in ordered if rows[uai][by].value is None]
+
+    def _name_key(self, uai: str) -> tuple[str, str, str]:
+        name = self.counted[uai].establishment.name
+        return plain(name), name, uai
+
+    def daily(self, establishments: Collection[str] | None = None) -> dict[date, tuple[Cell, Cell]]:
+        """Date → connections by all channels, distinct people by `.net`: 28 days, then today."""
+        return series.daily(self._chosen(establishments), self.today)
+
+    def hourly(self, establishments: Collection[str] | None = None) -> dict[tuple[date, int], Cell]:
+        """(date, hour label) → connections, for 21 days before today."""
+        return series.hourly(self._chosen(establishments), self.today)
+
+    def observed_until(self) -> dict[str, datetime | None]:
+        """Start of the last hour with an observed minute, by UAI: the platform knows how many, not which."""
+        return {uai: max(counted.minutes, default=None) for uai, counted in self.counted.items()}
+
+    def _chosen(self, establishments: Collection[str] | None) -> list[Counted]:
+        return [each for uai, each in self.counted.items() if not establishments or uai in establishments]
+
+
+def plain(text: str) -> str:
+    """Without case or accents."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()

@@ -1,0 +1,143 @@
+"""One establishment, counted: connections and people by profile and channel in a window (rules.md 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tests.support.oracle.cells import Cell, without_value
+from tests.support.oracle.days import midnight, next_month, school_year
+from tests.support.oracle.journal import PROFILES, Connection, Journal, read_journal
+from tests.support.oracle.observed import Quality, minutes_by_hour, observed_spans, quality_of_window
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from tests.support.oracle.days import Window
+    from tests.support.oracle.territory import Establishment
+
+CHANNELS = {
+    "all": ("web", "mobile", "software"),
+    "net": ("web", "mobile"),
+    "mobile": ("mobile",),
+    "software": ("software",),
+}
+FIRST_YEARS = {"accompagnant.net": (2020, 2020), "accompagnant.mobile": (2020, 2020), "personnel.all": (2010, 2014)}
+FIRST_YEARS |= {"personnel.net": (2014, 2014), "personnel.mobile": (2014, 2014)}
+"""First and complete year of the columns whose indicator does not go back to 2010 (indicators.csv)."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    establishment: Establishment
+    now: datetime
+    qualities: dict[Window, Quality] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def journal(self) -> Journal:
+        return read_journal(self.establishment.journal, self.establishment.zone, self.now)
+
+    @cached_property
+    def minutes(self) -> dict[datetime, int]:
+        return minutes_by_hour(self.establishment, observed_spans(self.journal, self.now))
+
+    def quality(self, window: Window) -> Quality:
+        if window not in self.qualities:
+            self.qualities[window] = quality_of_window(self.establishment, self.minutes, window, self.now)
+        return self.qualities[window]
+
+    def month_is_over(self, day: date) -> bool:
+        return self.now >= midnight(next_month(day), self.establishment.zone)
+
+    def connections(self, column: str, window: Window) -> Cell:
+        """Connections of `profile.channel`, or of `total.channel` over the profiles that may be shown."""
+        return self._cell(column, window, people=False)
+
+    def people(self, column: str, window: Window, *, ent: bool = False) -> Cell:
+        """Distinct people by profile; the total adds profiles, so it counts accounts."""
+        return self._cell(column, window, people=True, ent=ent)
+
+    def _cell(self, column: str, window: Window, *, people: bool, ent: bool = False) -> Cell:
+        state = self._state(column, window)
+        if state is not None:
+            return without_value(state)
+        profile, channel = column.split(".")
+        chosen = [profile] if profile != "total" else [each for each in PROFILES if not self.hidden(each, window)]
+        value = sum(self._count(each, channel, window, people=people, ent=ent) for each in chosen)
+        quality = self.quality(window)
+        partial = (
+            quality.state == "partial"
+            or self._cut(chosen, channel, window, people=people, ent=ent)
+            or _component_missing(column, window)
+        )
+        return Cell(Fraction(value), "partial" if partial else None, quality.share if partial else None)
+
+    def _state(self, column: str, window: Window) -> str | None:
+        """The first of `nd s na` that applies.
+
+        Doubt: out of its opening dates nothing was there to observe, so `na` comes before "not observed"; "before the first
+        year" comes before both.
+        """
+        if school_year(window.last).first.year < FIRST_YEARS.get(column, (2010, 2010))[0]:
+            return "nd"
+        quality = self.quality(window)
+        if quality.state in ("nd", "na"):
+            return quality.state
+        return "s" if self.hidden(column.partition(".")[0], window) else None
+
+    def hidden(self, profile: str, window: Window) -> bool:
+        """Below five accounts: nothing on a day grain nor of a month that is not over.
+
+        Doubt: a year of which no month is over since the opening date shows `s` (nothing missing is ever 0), as does last
+        month where it still lasts (overseas).
+        """
+        if profile not in self.establishment.small_profiles:
+            return False
+        first = max(window.first, self.establishment.opened or window.first)
+        return window.grain == "day" or not self.month_is_over(first)
+
+    def _count(self, profile: str, channel: str, window: Window, *, people: bool, ent: bool) -> int:
+        facts = self._facts(profile, channel, window, people=people, ent=ent)
+        return len({fact.who for fact in facts}) if people else len(facts)
+
+    def _facts(self, profile: str, channel: str, window: Window, *, people: bool, ent: bool) -> list[Connection]:
+        small = profile in self.establishment.small_profiles
+        return [
+            fact
+            for fact in self.journal.connections
+            if fact.profile == profile
+            and fact.channel in CHANNELS[channel]
+            and self._in_window(fact, window, people=people)
+            and (not small or self.month_is_over(fact.day))
+            and (not people or window.grain in fact.kept_by)
+            and (not ent or fact.access == "ent")
+        ]
+
+    def _in_window(self, fact: Connection, window: Window, *, people: bool) -> bool:
+        """Doubt: a set of people cannot be cut at the territory's date, so an open month or year has all its people so far.
+
+        It differs only where local time is ahead of the territory's, or for lines ahead of the clock.
+        """
+        last_but = window.period[1]
+        return window.first <= fact.day and (fact.day < last_but if people else fact.day <= window.last)
+
+    def _cut(self, profiles: list[str], channel: str, window: Window, *, people: bool, ent: bool) -> bool:
+        """Whether a report of this very period was cut: made where over 1 % of it had passed before the first line read.
+
+        Connections of a month or a year are folded from days, whose cuts stay theirs; only a small profile's own month counts.
+        Doubt: "the first line that this agent's state file has read" is taken per establishment, in the order of reading.
+        """
+        small = set(profiles) & set(self.establishment.small_profiles)
+        if not people and window.grain != "day":
+            profiles = list(small) if window.grain == "month" else []
+        start, end = (midnight(day, self.establishment.zone) for day in window.period)
+        first = self.journal.first_read
+        if first is None or (first - start) * 100 <= end - start:
+            return False
+        return any(self._facts(each, channel, window, people=people, ent=ent) for each in profiles)
+
+
+def _component_missing(column: str, window: Window) -> bool:
+    return school_year(window.last).first.year < FIRST_YEARS.get(column, (2010, 2010))[1]

@@ -1,0 +1,86 @@
+"""`territory.toml` and each `agent.toml`, read as interfaces.md describes them."""
+
+from __future__ import annotations
+
+import glob
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True)
+class Establishment:
+    uai: str
+    name: str
+    type: str
+    zone: ZoneInfo
+    postal_codes: tuple[str, ...]
+    opened: date | None
+    closed: date | None
+    convention: str
+    journal: tuple[Path, ...]
+
+    def open_on(self, day: date) -> bool:
+        """Doubt: `closed` is read as the last day of life, both ends included; the rules do not say."""
+        return (self.opened is None or day >= self.opened) and (self.closed is None or day <= self.closed)
+
+    @property
+    def small_profiles(self) -> tuple[str, ...]:
+        """Profiles that leave per month when no census was read (rules.md 5)."""
+        return ("accompagnant", "enseignant", "personnel") if self.type in ("ecole", "école") else ("accompagnant",)
+
+
+@dataclass(frozen=True)
+class Territory:
+    name: str
+    zone: ZoneInfo
+    establishments: tuple[Establishment, ...]
+
+    @property
+    def lines(self) -> list[Establishment]:
+        """The lines of every table: a convention in force, data or not."""
+        return [each for each in self.establishments if each.convention != "none"]
+
+
+def read_territory(folder: Path) -> Territory:
+    described = tomllib.loads((folder / "territory.toml").read_text("utf-8"))
+    return Territory(
+        described["name"],
+        ZoneInfo(described["zone"]),
+        tuple(_establishment(folder, each) for each in described.get("establishment", [])),
+    )
+
+
+def _establishment(folder: Path, described: dict[str, Any]) -> Establishment:
+    own = folder / described["uai"]
+    settings = own / "agent.toml"
+    agent = tomllib.loads(settings.read_text("utf-8")) if settings.exists() else {}
+    return Establishment(
+        uai=described["uai"],
+        name=described["name"],
+        type=described["type"],
+        zone=ZoneInfo(described["zone"]),
+        postal_codes=tuple(described.get("postal_codes", ())),
+        opened=_day(described.get("opened")),
+        closed=_day(described.get("closed")),
+        convention=described.get("convention", "consent"),
+        journal=tuple(_files(own, agent.get("journal", []))),
+    )
+
+
+def _day(value: object) -> date | None:
+    """A TOML date, or the same as text."""
+    return date.fromisoformat(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+def _files(own: Path, named: str | list[str]) -> list[Path]:
+    """Existing files that a path, glob or list names, each once."""
+    found: dict[Path, None] = {}
+    for pattern in [named] if isinstance(named, str) else named:
+        for path in sorted(glob.glob(str(own / pattern))):  # noqa: PTH207 -- `..` in the pattern, which Path.glob refuses
+            if Path(path).is_file():
+                found[Path(path).resolve()] = None
+    return list(found)
