@@ -100,23 +100,28 @@ def test_days_have_23_to_25_hours_and_may_start_at_half_past():
     assert hours_of(date(2026, 3, 29), ZoneInfo("Pacific/Marquesas"))[0] == datetime(2026, 3, 29, 9, 30, tzinfo=UTC)
 
 
-def test_connections_and_people_of_yesterday(tmp_path):
-    """Ada comes three times by two channels, Bob once by the ENT, a teacher by the client and by web."""
-    oracle = counted(
-        tmp_path,
-        [
-            connection(at(1, 0), "ada"),
-            connection(at(19, 8), "ada", channel="web", access="direct"),
-            connection(at(19, 9), "ada", channel="mobile", access="direct"),
-            connection(at(19, 9), "ada", channel="mobile", access="direct"),
-            connection(at(19, 10), "bob", channel="web", access="ent"),
-            connection(at(19, 11), "ada", "enseignant", "software", "direct"),
-            connection(at(19, 12), "ada", "enseignant", "web", "ent"),
-            connection(at(20, 1), "bob"),
-        ],
-    )
-    table = oracle.table("connexions.authentifiees", window="last-day").rows[COLLEGE]
-    assert {name: int(each.value) for name, each in table.items() if each.value} == {
+def values(oracle: Oracle, table: str, window: str) -> dict[str, int]:
+    """Column → value of the only line, zeros left out."""
+    cells = oracle.table(table, window=window).rows[COLLEGE]
+    return {name: int(each.value) for name, each in cells.items() if each.value}
+
+
+ADA_AND_BOB = [
+    connection(at(1, 0), "ada"),
+    connection(at(19, 8), "ada", channel="web", access="direct"),
+    connection(at(19, 9), "ada", channel="mobile", access="direct"),
+    connection(at(19, 9), "ada", channel="mobile", access="direct"),
+    connection(at(19, 10), "bob", channel="web", access="ent"),
+    connection(at(19, 11), "ada", "enseignant", "software", "direct"),
+    connection(at(19, 12), "ada", "enseignant", "web", "ent"),
+    connection(at(20, 1), "bob"),
+]
+"""Yesterday Ada the pupil comes three times by two channels, Bob once by the ENT, Ada the teacher by the client and by web."""
+
+
+def test_connections_of_yesterday(tmp_path):
+    oracle = counted(tmp_path, ADA_AND_BOB)
+    assert values(oracle, "connexions.authentifiees", "last-day") == {
         "total.all": 6,
         "total.net": 5,
         "total.mobile": 2,
@@ -127,8 +132,15 @@ def test_connections_and_people_of_yesterday(tmp_path):
         "enseignant.net": 1,
         "enseignant.software": 1,
     }
-    people = oracle.table("connexions.individus", window="last-day").rows[COLLEGE]
-    assert {name: int(each.value) for name, each in people.items() if each.value} == {
+    assert cell(oracle, "eleve.mobile", "last-day", display="rates").value == Fraction(2, 4)
+    assert cell(oracle, "total.software", "last-day", display="rates").value == Fraction(1, 6)
+    assert cell(oracle, "enseignant.all", "last-day", display="rates").value == 2
+    assert cell(oracle, "personnel.net", "last-day", display="rates") == Cell(None, "na")
+
+
+def test_people_of_yesterday(tmp_path):
+    oracle = counted(tmp_path, ADA_AND_BOB)
+    assert values(oracle, "connexions.individus", "last-day") == {
         "total.all": 3,
         "total.net": 3,
         "total.mobile": 1,
@@ -139,16 +151,11 @@ def test_connections_and_people_of_yesterday(tmp_path):
         "enseignant.net": 1,
         "enseignant.software": 1,
     }
-    ent = oracle.table("connexions.individus-ent", window="last-day").rows[COLLEGE]
-    assert {name: int(each.value) for name, each in ent.items() if each.value} == {
+    assert values(oracle, "connexions.individus-ent", "last-day") == {
         "total.net": 2,
         "eleve.net": 1,
         "enseignant.net": 1,
     }
-    assert cell(oracle, "eleve.mobile", "last-day", display="rates").value == Fraction(2, 4)
-    assert cell(oracle, "total.software", "last-day", display="rates").value == Fraction(1, 6)
-    assert cell(oracle, "enseignant.all", "last-day", display="rates").value == 2
-    assert cell(oracle, "personnel.net", "last-day", display="rates") == Cell(None, "na")
     assert cell(oracle, "eleve.net", "last-day", "connexions.individus", "rates") == Cell(None, "nd")
 
 

@@ -1,0 +1,151 @@
+"""Real Kafka, PostgreSQL and Valkey for tests: started once per run when first asked for, shared by xdist's workers, gone after."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+STOPPED_WITHIN_S = 30
+"""A keeper has stopped its server by then; it is killed after."""
+
+
+def run_owner() -> int:
+    """The process whose end ends everything: pytest itself, or the one that started this xdist worker."""
+    return os.getppid() if WORKER else os.getpid()
+
+
+def run_folder() -> Path:
+    """One folder per run of pytest, found alike by every worker. Open to passing through: PostgreSQL is not run as root."""
+    owner = psutil.Process(run_owner())
+    folder = Path(tempfile.gettempdir()) / f"territoriale-tests-{owner.pid}-{int(owner.create_time() * 100)}"
+    folder.mkdir(mode=0o711, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path, part: str) -> Iterator[None]:
+    with (folder / f"{part}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def server(part: str) -> dict[str, object]:
+    """The address of one kept server; the first worker that asks starts it, the others wait for that."""
+    folder = run_folder()
+    known = folder / f"{part}.json"
+    with _alone(folder, part):
+        if not known.exists():
+            known.touch(mode=0o600)
+            known.write_text(json.dumps(_start(part, folder)))
+    address: dict[str, object] = json.loads(known.read_text())
+    return address
+
+
+_KEEPERS: list[subprocess.Popen[str]] = []
+"""Referred to for ever, because they outlive the worker that started them."""
+
+
+def _start(part: str, folder: Path) -> dict[str, object]:
+    with (folder / f"{part}.err").open("w") as errors:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local.keeper", part, str(folder / part), str(run_owner())],
+            stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, cwd=ROOT, start_new_session=True,
+        )  # fmt: skip
+    _KEEPERS.append(keeper)
+    assert keeper.stdout
+    said = keeper.stdout.readline()
+    if not said or "error" in json.loads(said):
+        raise RuntimeError(f"{part} did not start: {said or (folder / f'{part}.err').read_text()}")
+    return {**json.loads(said), "keeper": keeper.pid}
+
+
+def stop_servers() -> None:
+    """Called by the run's owner when all tests are over."""
+    folder = run_folder()
+    keepers = [_keeper(known) for known in folder.glob("*.json")]
+    for keeper in filter(None, keepers):
+        keeper.send_signal(signal.SIGTERM)
+    _, left = psutil.wait_procs(list(filter(None, keepers)), timeout=STOPPED_WITHIN_S)
+    for keeper in left:
+        keeper.kill()
+    for path in folder.iterdir():
+        path.unlink() if path.is_file() else None
+    folder.rmdir()
+
+
+def _keeper(known: Path) -> psutil.Process | None:
+    try:
+        return psutil.Process(json.loads(known.read_text())["keeper"])
+    except (ValueError, KeyError, psutil.NoSuchProcess):
+        return None
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of its own: addresses of the roles `identity` and `usage`, whose schemas exist and are empty."""
+
+    name: str
+    identity: str
+    usage: str
+    admin: str
+
+
+class PostgresServer:
+    """The kept PostgreSQL; makes and drops databases through psql, so that it serves tests of both colours."""
+
+    def __init__(self, address: dict[str, object]) -> None:
+        self._address = address
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """A fresh database, dropped afterwards even if something still holds it open."""
+        name = f"test_{uuid4().hex[:12]}"
+        self._sql(f'CREATE DATABASE "{name}" TEMPLATE territoriale')
+        try:
+            yield Database(name, *(self._url(role, name) for role in ("identity", "usage", "postgres")))
+        finally:
+            self._sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _url(self, role: str, database: str) -> str:
+        return f"postgresql+asyncpg://{role}:{self._passwords[role]}@127.0.0.1:{self._address['port']}/{database}"
+
+    @cached_property
+    def _passwords(self) -> dict[str, str]:
+        passwords = self._address["passwords"]
+        assert isinstance(passwords, dict)
+        return passwords
+
+    def _sql(self, statement: str) -> None:
+        subprocess.run(
+            [f"{self._address['binaries']}/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
+             "-p", str(self._address["port"]), "-U", "postgres", "-c", statement],
+            check=True, env={"PGPASSWORD": self._passwords["postgres"]},
+        )  # fmt: skip
+
+
+def kafka_bootstrap() -> str:
+    return f"127.0.0.1:{server('kafka')['port']}"
+
+
+def valkey_url() -> str:
+    """Each xdist worker has one of Valkey's 16 databases to itself."""
+    address = server("valkey")
+    number = int(WORKER.removeprefix("gw") or 0) % 16
+    return f"redis://:{address['password']}@127.0.0.1:{address['port']}/{number}"
