@@ -1,0 +1,137 @@
+"""Cells of many rows at once: unpacked into flat arrays, grouped, packed again. Pure; the arithmetic of `merge` and `sheet`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+_CODE_BITS = 16
+_COUNT_BITS = 28
+_ROW_LIMIT = 1 << (63 - _CODE_BITS - _COUNT_BITS)
+_WIDTHS = (1, 2, 4, 8)
+_LIMITS = np.array([1 << 8, 1 << 16, 1 << 32], np.int64)
+
+
+class Cells(NamedTuple):
+    """Parallel arrays: the row that each cell belongs to, its code, its count (signed while sums are made)."""
+
+    rows: Ints
+    codes: Ints
+    counts: Ints
+
+    def where(self, mask: NDArray[np.bool_]) -> Cells:
+        """The cells under `mask`."""
+        return Cells(self.rows[mask], self.codes[mask], self.counts[mask])
+
+    def moved(self, places: Ints) -> Cells:
+        """The same cells, row r becoming row places[r]."""
+        return Cells(places[self.rows], self.codes, self.counts)
+
+    def negative(self) -> Cells:
+        return Cells(self.rows, self.codes, -self.counts)
+
+
+def join(*heaps: Cells) -> Cells:
+    """All the cells of several heaps, in no order."""
+    if len(heaps) == 1:
+        return heaps[0]
+    return Cells(*(np.concatenate(columns) for columns in zip(*heaps, strict=True)))
+
+
+_NONE = np.empty(0, np.int64)
+NO_CELLS = Cells(_NONE, _NONE, _NONE)
+
+
+def gather(rows: Sequence[int] | Ints, packed: Sequence[bytes]) -> Cells:
+    """Unpack many rows; `rows[i]` is the row of `packed[i]`. Cells come grouped by width, not in order."""
+    by_width: dict[int, tuple[list[int], list[bytes]]] = {}
+    for row, cells in zip(rows, packed, strict=True):
+        if cells:
+            places, heap = by_width.setdefault(cells[0], ([], []))
+            places.append(row)
+            heap.append(cells)
+    return join(*(_gather_width(width, *found) for width, found in by_width.items())) if by_width else NO_CELLS
+
+
+def _gather_width(width: int, rows: list[int], packed: list[bytes]) -> Cells:
+    sizes = [(len(cells) - 1) // (2 + width) for cells in packed]
+    codes = b"".join([cells[1 : 1 + 2 * n] for cells, n in zip(packed, sizes, strict=True)])
+    counts = b"".join([cells[1 + 2 * n :] for cells, n in zip(packed, sizes, strict=True)])
+    return Cells(
+        np.repeat(np.array(rows, np.int64), sizes),
+        np.frombuffer(codes, "<u2").astype(np.int64),
+        np.frombuffer(counts, f"<u{width}").astype(np.int64),
+    )
+
+
+def greatest(cells: Cells) -> Cells:
+    """The greatest count of each (row, code), in order of row and code."""
+    if not cells.rows.size:
+        return NO_CELLS
+    if _fits(cells):
+        return _greatest_by_sorting(cells)
+    keys, counts, starts = _grouped(cells)
+    return _keyed(keys[starts], np.maximum.reduceat(counts, starts))
+
+
+def total(cells: Cells) -> Cells:
+    """The sum of the counts of each (row, code), in order of row and code; counts may be negative."""
+    if not cells.rows.size:
+        return NO_CELLS
+    keys, counts, starts = _grouped(cells)
+    return _keyed(keys[starts], np.add.reduceat(counts, starts))
+
+
+def _fits(cells: Cells) -> bool:
+    return int(cells.counts.max()) < 1 << _COUNT_BITS and int(cells.rows.max()) < _ROW_LIMIT
+
+
+def _greatest_by_sorting(cells: Cells) -> Cells:
+    """Row, code and count in one integer, sorted: the last of each group is its greatest. Three times faster than by indexes."""
+    whole = (cells.rows << (_CODE_BITS + _COUNT_BITS)) | (cells.codes << _COUNT_BITS) | cells.counts
+    whole.sort()
+    keys = whole >> _COUNT_BITS
+    last = np.append(keys[1:] != keys[:-1], True)
+    return _keyed(keys[last], whole[last] & ((1 << _COUNT_BITS) - 1))
+
+
+def _grouped(cells: Cells) -> tuple[Ints, Ints, Ints]:
+    keys = (cells.rows << _CODE_BITS) | cells.codes
+    order = np.argsort(keys)
+    keys = keys[order]
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    return keys, cells.counts[order], starts
+
+
+def _keyed(keys: Ints, counts: Ints) -> Cells:
+    return Cells(keys >> _CODE_BITS, keys & ((1 << _CODE_BITS) - 1), counts)
+
+
+def scatter(cells: Cells, n: int) -> list[bytes]:
+    """Pack cells in order of row and code, distinct, into rows 0 to n - 1; a row without cells is empty bytes."""
+    sizes = np.bincount(cells.rows, minlength=n)
+    return pack_runs(cells.codes, cells.counts, sizes)
+
+
+def pack_runs(codes: Ints, counts: Ints, sizes: Ints) -> list[bytes]:
+    """Pack consecutive runs of `sizes[i]` cells each, as `contracts.packed.pack` would one by one."""
+    filled = np.flatnonzero(sizes)
+    if not filled.size:
+        return [b""] * len(sizes)
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    widths = np.zeros(len(sizes), np.int64)
+    widths[filled] = np.searchsorted(_LIMITS, np.maximum.reduceat(counts, starts[filled]), "right")
+    as_codes = codes.astype("<u2").tobytes()
+    as_counts = [
+        counts.astype(f"<u{width}").tobytes() if (widths == i).any() else b"" for i, width in enumerate(_WIDTHS)
+    ]
+    return [
+        b"%c%b%b" % (1 << w, as_codes[2 * a : 2 * b], as_counts[w][a << w : b << w]) if b > a else b""
+        for a, b, w in zip(starts.tolist(), ends.tolist(), widths.tolist(), strict=True)
+    ]
