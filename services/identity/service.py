@@ -1,0 +1,331 @@
+"""Every change of the registry: one transaction that raises the version, then the version shown to all, then the event."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chassis.clock import Clock
+from contracts.identity_changed import IdentityChanged, Subject, encode
+from contracts.registry import AgentKey, Convention, ConventionKind, Establishment, Grant, Territory
+from contracts.rights_version import LEASE_SECONDS
+from services.identity import errors, particulars
+from services.identity.agreement import Amendment, StoredConvention, amend, overlap
+from services.identity.directory import digest
+from services.identity.rights_board import RightsBoard
+from services.identity.store import RegistryStore, TokenRow
+from services.identity.territory_file import CheckedFile, TerritoryFile, check
+
+IDS_PER_EVENT = 1_000
+"""Ids of ten characters: an event stays far below a message's limit."""
+
+log = structlog.get_logger()
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What an import left in the registry. `token` is shown once: only its digest is kept."""
+
+    territory: str
+    version: int
+    establishments: int
+    grants: int
+    token: str
+
+
+class NewToken(msgspec.Struct, frozen=True):
+    """A token, shown once, and the public id under which it is listed and revoked."""
+
+    id: str
+    token: str
+
+
+@dataclass
+class Change:
+    """One change under way: its transaction's store, its version, and what it touched."""
+
+    store: RegistryStore
+    version: int
+    touched: list[tuple[Subject, Sequence[str]]]
+
+    def touch(self, subject: Subject, ids: Sequence[str]) -> None:
+        self.touched.append((subject, ids))
+
+    def messages(self) -> list[tuple[str, bytes]]:
+        """Events as they go to the outbox: the first id is the key."""
+        return [
+            (chunk[0], encode(IdentityChanged(self.version, subject, tuple(chunk))))
+            for subject, ids in self.touched
+            for start in range(0, len(ids), IDS_PER_EVENT)
+            if (chunk := ids[start : start + IDS_PER_EVENT])
+        ]
+
+
+class Registrar:
+    """Changes the registry. When a method returns, readers obey: the version is committed and shown."""
+
+    def __init__(self, engine: AsyncEngine, board: RightsBoard, clock: Clock) -> None:
+        self._engine = engine
+        self._board = board
+        self._clock = clock
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[Change]:
+        async with self._engine.begin() as connection:
+            store = RegistryStore(connection)
+            change = Change(store, await store.raise_version(), [])
+            yield change
+            await store.leave_in_outbox(change.messages())
+        await self._announce(change.version)
+
+    async def _announce(self, version: int) -> None:
+        try:
+            await self._board.announce(version)
+        except RedisError as error:
+            log.warning(
+                "the change is kept, but Redis does not answer: readers may obey it only when the shown version's lease ends",
+                lease_seconds=LEASE_SECONDS,
+                error=str(error),
+            )
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[RegistryStore]:
+        async with self._engine.connect() as connection:
+            yield RegistryStore(connection)
+
+    # whole territories
+
+    async def import_(self, file: TerritoryFile) -> Imported:
+        """Register a territory with its establishments, conventions, agent, grants and token, all or nothing; harmless when repeated.
+
+        A repeated import brings names, dates and conventions to what the file says and adds what is missing; it withdraws no
+        grant and no key. The same token may be given again; a new one is made when none is given.
+        """
+        checked = check(file)
+        async with self._change() as change:
+            await self._import_places(change, checked)
+            await self._import_agent(change, checked)
+            token = await self._import_token(change, checked)
+            return Imported(
+                checked.territory.id, change.version, len(checked.establishments), len(checked.grants), token
+            )
+
+    async def _import_places(self, change: Change, file: CheckedFile) -> None:
+        uais = list(file.conventions)
+        await change.store.put_territory(file.territory)
+        await change.store.put_establishments(file.establishments)
+        await self._agree(change, file.territory.id, file.conventions)
+        change.touch("territory", [file.territory.id])
+        change.touch("establishment", uais)
+
+    async def _agree(self, change: Change, territory: str, wanted: dict[str, ConventionKind | None]) -> None:
+        now = self._clock.now()
+        known: dict[str, list[StoredConvention]] = {}
+        for row in await change.store.conventions(territory, wanted):
+            known.setdefault(row.convention.uai, []).append(row)
+        amendments = {uai: amend(known.get(uai, ()), territory, uai, kind, now) for uai, kind in wanted.items()}
+        await self._amend(change, amendments, now)
+
+    @staticmethod
+    async def _amend(change: Change, amendments: dict[str, Amendment], now: datetime) -> None:
+        await change.store.end_conventions([row for amendment in amendments.values() for row in amendment.end], now)
+        await change.store.put_conventions([amendment.begin for amendment in amendments.values() if amendment.begin])
+        change.touch("convention", [uai for uai, amendment in amendments.items() if amendment != Amendment()])
+
+    @staticmethod
+    async def _import_agent(change: Change, file: CheckedFile) -> None:
+        if file.key is None:
+            return
+        await change.store.put_agent(file.key.agent)
+        await change.store.put_key(file.key)
+        change.touch("agent", [file.key.agent])
+        await _put_grants(change, file.grants)
+
+    async def _import_token(self, change: Change, file: CheckedFile) -> str:
+        token = file.token or _new_token()
+        known = await change.store.token(digest(token))
+        if known is None:
+            await self._put_token(change, token, file.territory.id, "import", None)
+        elif known.territory != file.territory.id or not known.usable(self._clock.real_now()):
+            raise errors.AlreadyThereError("the token given is revoked, expired, or of another territory")
+        return token
+
+    # territories and establishments
+
+    async def put_territory(self, territory: Territory) -> None:
+        """Add a territory or change its name, zone or threshold."""
+        async with self._change() as change:
+            await change.store.put_territory(territory)
+            change.touch("territory", [territory.id])
+
+    async def territories(self) -> list[Territory]:
+        async with self._reading() as store:
+            return await store.territories()
+
+    async def territory(self, territory: str) -> Territory:
+        async with self._reading() as store:
+            return await _territory(store, territory)
+
+    async def add_establishment(self, establishment: Establishment) -> None:
+        async with self._change() as change:
+            if await change.store.establishments([establishment.uai]):
+                raise errors.AlreadyThereError(f"{establishment.uai} is registered already: use `establishment set`")
+            await change.store.put_establishments([establishment])
+            change.touch("establishment", [establishment.uai])
+
+    async def set_establishment(self, uai: str, changes: Mapping[str, object]) -> Establishment:
+        """Change some fields of an establishment."""
+        async with self._change() as change:
+            changed = msgspec.structs.replace(await _establishment(change.store, uai), **changes)
+            particulars.in_order(changed.opened, changed.closed, uai)
+            await change.store.put_establishments([changed])
+            change.touch("establishment", [uai])
+            return changed
+
+    async def establishments(self) -> list[Establishment]:
+        async with self._reading() as store:
+            return await store.establishments()
+
+    # conventions
+
+    async def add_convention(self, convention: Convention) -> None:
+        """Record a convention; `ConventionOverlapError` where another of the same territory and establishment covers some of it."""
+        particulars.in_order(convention.valid_from, convention.valid_to, convention.uai)
+        async with self._change() as change:
+            await _territory(change.store, convention.territory)
+            await _establishment(change.store, convention.uai)
+            known = await change.store.conventions(convention.territory, [convention.uai])
+            if any(overlap(convention, row.convention) for row in known):
+                raise errors.ConventionOverlapError(f"{convention.uai} has another convention in part of this time")
+            await change.store.put_conventions([convention])
+            change.touch("convention", [convention.uai])
+
+    async def end_convention(self, territory: str, uai: str, at: datetime | None = None) -> None:
+        """End the convention that is in force at `at` (default: now), or withdraw to that instant one that starts later."""
+        async with self._change() as change:
+            end = at or self._clock.now()
+            known = await change.store.conventions(territory, [uai])
+            rows = [row.id for row in known if row.convention.in_force(end)]
+            if not rows:
+                raise errors.UnknownConventionError(f"{uai} has no convention with {territory} at {end.isoformat()}")
+            await change.store.end_conventions(rows, end)
+            change.touch("convention", [uai])
+
+    async def conventions(self, territory: str | None = None) -> list[Convention]:
+        async with self._reading() as store:
+            return [row.convention for row in await store.conventions(territory)]
+
+    # agents and grants
+
+    async def add_agent(self, agent: str) -> None:
+        async with self._change() as change:
+            if await change.store.agents([agent]):
+                raise errors.AlreadyThereError(f"the agent {agent} is registered already")
+            await change.store.put_agent(agent)
+            change.touch("agent", [agent])
+
+    async def add_key(self, key: AgentKey) -> None:
+        """Let an agent sign with one more key between two instants; overlap of old and new is how keys are rotated."""
+        particulars.in_order(key.valid_from, key.valid_to, f"key of {key.agent}")
+        async with self._change() as change:
+            await _agent(change.store, key.agent)
+            if not await change.store.put_key(key):
+                raise errors.AlreadyThereError(f"the agent {key.agent} has this key already")
+            change.touch("agent", [key.agent])
+
+    async def end_key(self, agent: str, public_key: str, at: datetime | None = None) -> None:
+        """Stop accepting messages that Kafka appends from `at` (default: now, real clock) on under this key."""
+        async with self._change() as change:
+            if not await change.store.end_key(agent, public_key, at or self._clock.real_now()):
+                raise errors.UnknownKeyError(f"the agent {agent} has no such key")
+            change.touch("agent", [agent])
+
+    async def agents(self) -> tuple[list[str], list[AgentKey]]:
+        async with self._reading() as store:
+            return await store.agents(), await store.keys()
+
+    async def add_grants(self, grants: Sequence[Grant]) -> None:
+        """Let agents report families of establishments; `GrantOverlapError` where another grant covers some of the days."""
+        async with self._change() as change:
+            for grant in grants:
+                particulars.in_order(grant.from_day, grant.to_day, f"grant of {grant.family} for {grant.uai}")
+                await _agent(change.store, grant.agent)
+                await _establishment(change.store, grant.uai)
+            await _put_grants(change, grants)
+
+    async def end_grant(self, agent: str, uai: str, family: str, last_day: date) -> None:
+        async with self._change() as change:
+            if not await change.store.end_grant(agent, uai, family, last_day):
+                raise errors.UnknownGrantError(f"{agent} has no grant of {family} for {uai} on {last_day.isoformat()}")
+            change.touch("grant", [uai])
+
+    async def grants(self, uais: Collection[str] | None = None, agent: str | None = None) -> list[Grant]:
+        async with self._reading() as store:
+            return await store.grants(uais, agent)
+
+    # operators' tokens
+
+    async def create_token(self, territory: str, label: str = "", expires_at: datetime | None = None) -> NewToken:
+        """A token of the territory's administrator, for machines; it can be read here and never again."""
+        async with self._change() as change:
+            await _territory(change.store, territory)
+            token = _new_token()
+            return NewToken(await self._put_token(change, token, territory, label, expires_at), token)
+
+    async def _put_token(
+        self, change: Change, token: str, territory: str, label: str, expires_at: datetime | None
+    ) -> str:
+        token_id = secrets.token_hex(4)
+        row = TokenRow(token_id, territory, label, self._clock.real_now(), expires_at, None)
+        await change.store.put_token(row, digest(token))
+        change.touch("token", [token_id])
+        return token_id
+
+    async def revoke_token(self, token_id: str) -> None:
+        async with self._change() as change:
+            if not await change.store.revoke_token(token_id, self._clock.real_now()):
+                raise errors.UnknownTokenError(f"no token has the id {token_id}")
+            change.touch("token", [token_id])
+
+    async def tokens(self, territory: str | None = None) -> list[TokenRow]:
+        async with self._reading() as store:
+            return await store.tokens(territory)
+
+
+def _new_token() -> str:
+    return f"ct_{secrets.token_urlsafe(32)}"
+
+
+async def _territory(store: RegistryStore, territory: str) -> Territory:
+    if not (found := await store.territories([territory])):
+        raise errors.UnknownTerritoryError(f"no territory has the id {territory!r}")
+    return found[0]
+
+
+async def _establishment(store: RegistryStore, uai: str) -> Establishment:
+    if not (found := await store.establishments([uai])):
+        raise errors.UnknownEstablishmentError(f"{uai} is not registered")
+    return found[0]
+
+
+async def _agent(store: RegistryStore, agent: str) -> None:
+    if not await store.agents([agent]):
+        raise errors.UnknownAgentError(f"no agent has the id {agent!r}")
+
+
+async def _put_grants(change: Change, grants: Sequence[Grant]) -> None:
+    uais = list(dict.fromkeys(grant.uai for grant in grants))
+    await change.store.put_grants(grants)
+    if taken := await change.store.overlapping_grant(uais):
+        days = f"{taken.from_day or '…'} to {taken.to_day or '…'}"
+        raise errors.GrantOverlapError(
+            f"{taken.family} of {taken.uai}, {days}: days of an earlier grant are among these"
+        )
+    change.touch("grant", uais)
