@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tests.support.oracle.cells import Cell
     from tests.support.oracle.count import ExpectedTable
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
+
 HALF_OF_A_MILLIONTH = 5.1e-7
 """Rates and shares are written with six decimals."""
 
@@ -100,6 +103,8 @@ def _csv(text: str, expected: ExpectedTable, answer: dict[str, Any]) -> Iterator
         if title.endswith("(%)") != (column["unit"] == "rate"):
             yield f"title {title!r} of a {column['unit']}"
     for uai, line in zip(["", *expected.order], lines, strict=True):
+        if any(text.startswith(FORMULA) for text in line):
+            yield f"{uai or 'total'}: a spreadsheet would run {line}"
         cells = expected.rows[uai] if uai else expected.total
         if uai and uai not in line[: len(line) - len(columns) - 1]:
             yield f"line of {uai} is {line}"

@@ -1,0 +1,177 @@
+"""The story: an operator brings sources, and every number that the gateway shows is the one a plain second count finds.
+
+Two instants, chosen for their nights: after the long one of October, late in the evening, when La Réunion already lives tomorrow;
+and after the short one of March, early, when the Marquesas and the Antilles still live yesterday.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import psutil
+import pytest
+
+from tests.support.oracle import Oracle
+from tests.support.oracle.compare import (
+    csv_differences,
+    daily_differences,
+    freshness_differences,
+    hourly_differences,
+    table_differences,
+)
+from tests.support.oracle.count import TABLES
+from tests.support.oracle.days import WINDOWS
+from tests.support.stacks import Stack, stack_of
+from tests.support.territories import write_nasty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
+
+PARIS = ZoneInfo("Europe/Paris")
+NIGHTS = {
+    "autumn": datetime(2026, 10, 26, 22, 30, tzinfo=PARIS),
+    "spring": datetime(2026, 3, 30, 1, 15, tzinfo=PARIS),
+}
+SEED = int(os.environ.get("TERRITORIALE_TEST_SEED") or random.SystemRandom().randrange(10**6))
+"""Printed with every failure; set TERRITORIALE_TEST_SEED to replay it."""
+
+QUESTIONS = [*({"window": window} for window in WINDOWS), {"year": "2025-2026"}, {"year": "2009-2010"}, {}]
+
+
+@pytest.fixture(scope="module", params=NIGHTS)
+def story(request, tmp_path_factory) -> Iterator[tuple[Stack, Oracle]]:
+    now = NIGHTS[request.param]
+    folder = tmp_path_factory.mktemp(f"story-{request.param}")
+    write_nasty(folder / "territory", SEED, now)
+    with stack_of(folder / "territory", folder / "local", now) as stack:
+        yield stack, Oracle(folder / "territory", now)
+
+
+def assert_same(differences: list[str]) -> None:
+    shown = "\n".join(differences[:40])
+    assert not differences, f"seed {SEED}: {len(differences)} differences\n{shown}"
+
+
+def parameters(question: dict[str, str]) -> dict[str, str]:
+    return {{"year": "school_year"}.get(name, name): value for name, value in question.items()}
+
+
+def test_every_cell_of_every_table(story):
+    """Values, states, shares, totals, extremes, order: each window, each display, as JSON and as CSV."""
+    stack, oracle = story
+    differences = []
+    for table, question, display in itertools.product(TABLES, QUESTIONS, ("values", "rates")):
+        expected = oracle.table(table, display=display, **question)
+        asked = {**parameters(question), "display": display}
+        answer = stack.json(f"/tables/{table}", **asked)
+        differences += table_differences(answer, expected)
+        exported = stack.get(f"/tables/{table}.csv", **asked)
+        assert exported.status_code == 200
+        differences += csv_differences(exported.content.decode("utf-8"), expected, answer)
+    assert_same(differences)
+
+
+def test_filters_orders_and_searches(story):
+    stack, oracle = story
+    chosen = list(oracle.counted)[2:7]
+    choices = [
+        {"sort": "-name"},
+        {"sort": "uai"},
+        {"sort": "total.net"},
+        {"sort": "-eleve.mobile", "display": "rates"},
+        {"search": "ELISÉE"},
+        {"search": "75012"},
+        {"search": "nobody"},
+    ]
+    differences = []
+    for choice in choices:
+        expected = oracle.table("connexions.authentifiees", window="last-month", **choice)
+        differences += table_differences(
+            stack.json("/tables/connexions.authentifiees", window="last-month", **choice), expected
+        )
+    expected = oracle.table("connexions.individus", window="current-month", establishments=chosen, sort="-total.net")
+    answer = stack.json("/tables/connexions.individus", window="current-month", establishment=chosen, sort="-total.net")
+    assert_same(differences + table_differences(answer, expected))
+
+
+def test_series_and_freshness(story):
+    stack, oracle = story
+    one = list(oracle.counted)[:1]
+    differences = daily_differences(stack.json("/series/daily"), oracle.daily())
+    differences += hourly_differences(stack.json("/series/hourly"), oracle.hourly())
+    differences += daily_differences(stack.json("/series/daily", establishment=one), oracle.daily(one))
+    differences += hourly_differences(stack.json("/series/hourly", establishment=one), oracle.hourly(one))
+    differences += freshness_differences(stack.json("/freshness"), oracle.observed_until())
+    assert_same(differences)
+
+
+def test_an_establishment_without_convention_is_not_there(story):
+    stack, oracle = story
+    hidden = {each.uai for each in oracle.territory.establishments} - set(oracle.counted)
+    assert hidden
+    for uai in hidden:
+        for path in ("/tables/connexions.authentifiees", "/series/daily", "/series/hourly"):
+            assert stack.get(path, establishment=uai).status_code == 404
+        assert uai not in stack.get("/freshness").text
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "status"),
+    [
+        ("/tables/connexions.nonsense", {}, 404),
+        ("/tables/connexions.authentifiees", {"window": "tomorrow"}, 422),
+        ("/tables/connexions.authentifiees", {"window": "last-day", "school_year": "2025-2026"}, 422),
+        ("/tables/connexions.authentifiees", {"school_year": "2025-2027"}, 422),
+        ("/tables/connexions.authentifiees", {"display": "shares"}, 422),
+        ("/tables/connexions.authentifiees", {"sort": "eleve.software"}, 422),
+        ("/tables/connexions.authentifiees", {"establishment": "0750001A"}, 404),
+        ("/tables/connexions.authentifiees", {"search": "\x00"}, 200),
+    ],
+)
+def test_questions_that_cannot_be_answered_are_named(story, path, asked, status):
+    stack, _ = story
+    response = stack.get(path, **asked)
+    assert response.status_code == status
+    if status != 200:
+        assert response.headers["content-type"].startswith("application/problem+json")
+        assert response.json()["code"]
+
+
+def test_nobody_reads_without_the_token(story):
+    stack, _ = story
+    for token in ("", "Bearer nonsense", f"Basic {stack.token}"):
+        response = stack.client.get("/api/v1/tables/connexions.authentifiees", headers={"Authorization": token})
+        assert response.status_code == 401
+
+
+def test_down_leaves_no_process_and_no_port(story):
+    """The last test of each story: what `local up` started is gone, all of it."""
+    stack, _ = story
+    mine = [process for process in psutil.process_iter() if belongs_to(process, str(stack.local))]
+    ports = {address.laddr.port for process in mine for address in listening(process)}
+    assert len(mine) >= 7
+    assert len(ports) >= 7
+    down = stack.command("local", "down")
+    assert down.returncode == 0, down.stderr
+    left = [process.cmdline() for process in psutil.process_iter() if belongs_to(process, str(stack.local))]
+    assert left == []
+    assert not ports & {each.laddr.port for each in psutil.net_connections("inet") if each.status == psutil.CONN_LISTEN}
+
+
+def listening(process: psutil.Process) -> list[Any]:
+    return [each for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+
+
+def belongs_to(process: psutil.Process, local: str) -> bool:
+    """Whether a process was started for this stack: its folder stands in its environment or its command."""
+    try:
+        return process.environ().get("TERRITORIALE_LOCAL") == local or any(local in word for word in process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
