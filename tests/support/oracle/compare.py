@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -103,19 +104,21 @@ def _csv(text: str, expected: ExpectedTable, answer: dict[str, Any]) -> Iterator
         if title.endswith("(%)") != (column["unit"] == "rate"):
             yield f"title {title!r} of a {column['unit']}"
     for uai, line in zip(["", *expected.order], lines, strict=True):
-        if any(text.startswith(FORMULA) for text in line):
-            yield f"{uai or 'total'}: a spreadsheet would run {line}"
-        cells = expected.rows[uai] if uai else expected.total
-        if uai and uai not in line[: len(line) - len(columns) - 1]:
-            yield f"line of {uai} is {line}"
-        for column, shown in zip(columns, line[-1 - len(columns) : -1], strict=True):
-            if not _shown_as(cells[column["id"]], column["unit"], shown):
-                yield f"{uai or 'total'} {column['id']}: expected {_told(cells[column['id']])}, got {shown!r}"
-        reserves = {f"{column['id']}={cells[column['id']].state}" for column in columns if cells[column["id"]].state}
-        if {
-            each.strip() for each in line[-1].replace(";", ",").replace(" ", ",").split(",") if each.strip()
-        } != reserves:
-            yield f"{uai or 'total'} Réserves: expected {sorted(reserves)}, got {line[-1]!r}"
+        yield from (f"{uai or 'total'} {each}" for each in _csv_line(uai, line, expected, columns))
+
+
+def _csv_line(uai: str, line: list[str], expected: ExpectedTable, columns: list[dict[str, Any]]) -> Iterator[str]:
+    cells = expected.rows[uai] if uai else expected.total
+    if any(text.startswith(FORMULA) for text in line):
+        yield f"a spreadsheet would run {line}"
+    if uai and uai not in line[: len(line) - len(columns) - 1]:
+        yield f"stands as {line}"
+    for column, shown in zip(columns, line[-1 - len(columns) : -1], strict=True):
+        if not _shown_as(cells[column["id"]], column["unit"], shown):
+            yield f"{column['id']}: expected {_told(cells[column['id']])}, got {shown!r}"
+    reserves = {f"{column['id']}={cells[column['id']].state}" for column in columns if cells[column["id"]].state}
+    if set(re.split(r"[;,\s]+", line[-1].strip())) - {""} != reserves:
+        yield f"Réserves: expected {sorted(reserves)}, got {line[-1]!r}"
 
 
 def _shown_as(cell: Cell, unit: str, shown: str) -> bool:
