@@ -1,0 +1,189 @@
+"""What sheets say about one window, line by line: counts, what was observed, what hides them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.catalogue import CATALOGUE, Family
+from contracts.periods import bounds, month_start, next_start, school_year_start
+
+from .columns import SMALL, Plan
+from .lines import Roll
+from .matrix import Codes, Counts
+from .observation import GRACE, Observation, access_log_days, observe
+from .sheets import Moment, Pile, Sheet, Span
+from .states import Flags
+from .windows import Window
+
+
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One window as its sheets tell it. Arrays have one entry per line of the roll.
+
+    `hidden`: by profile, where it is small and its figures wait for the end of a month. `small_left_out`: where totals of the
+    window lack such a profile. `logged_days`: how many of the window's open days are counted from an access log.
+    """
+
+    roll: Roll
+    window: Window
+    moment: Moment
+    codes: Codes
+    counts: Counts
+    has_census: dict[str, Flags]
+    cut_families: NDArray[np.int64]
+    observations: dict[str, Observation]
+    hidden: dict[str, Flags]
+    small_left_out: Flags
+    outside: Flags
+    unfinished: Flags
+    logged_days: NDArray[np.int64]
+    as_of: datetime | None
+
+    def sum_of(self, codes: Sequence[int]) -> Counts:
+        counts: Counts = self.counts[:, self.codes.places(codes)].sum(axis=1)
+        return counts
+
+    def granted(self, family: Family) -> Flags:
+        """Some agent may report the family for some day of the window."""
+        return self.roll.granted_days(family.id, self.window.first_day, self.window.last_day) > 0
+
+    def cut(self, family: Family) -> Flags:
+        cut: Flags = (self.cut_families >> family.number) & 1 == 1
+        return cut
+
+    @property
+    def only_logged(self) -> Flags:
+        """Lines whose connections were counted from an access log all the window long."""
+        every_day = self.logged_days == self.roll.open_days(self.window.first_day, self.window.last_day)
+        logged: Flags = every_day & (self.logged_days > 0)
+        return logged
+
+
+class Reader:
+    """Knows which sheets a window takes, and makes readings of them."""
+
+    def __init__(self, roll: Roll, window: Window, moment: Moment, plan: Plan) -> None:
+        self._roll = roll
+        self._window = window
+        self._moment = moment
+        self._plan = plan
+        self._main = Span(window.grain, window.start, window.start)
+        self._late = self._main if window.grain == "day" else self._late_days()
+        self._month = _period("month", month_start(window.first_day)) if window.grain == "day" else self._main
+        self._census = _period("school_year", school_year_start(window.last_day))
+
+    @property
+    def spans(self) -> set[Span]:
+        """The window's own sheets, its census', the month that names small profiles, the days still moving."""
+        spans = {self._main, self._month}
+        if self._late:
+            spans.add(self._late)
+        if self._plan.censuses:
+            spans.add(self._census)
+        return spans
+
+    def read(self, sheets: Sequence[Sheet], days: Sequence[Sheet] = ()) -> Readings:
+        """Readings of the sheets of `spans`; `days`: all the window's day sheets of the lines of mixed sources."""
+        window, now = self._window, self._moment.now
+        main = self._pile(self._main, sheets)
+        late = self._pile(self._late, sheets)
+        census = self._pile(self._census if self._plan.censuses else None, sheets)
+        small = self._small(self._pile(self._month, sheets))
+        held_back = self._held_back()
+        return Readings(
+            roll=self._roll,
+            window=window,
+            moment=self._moment,
+            codes=self._plan.codes,
+            counts=self._counts(main, late, census),
+            has_census=self._has_census(census),
+            cut_families=self._cut_families(main),
+            observations=observe(self._roll, window, now, main, late, Pile(self._roll, days, self._plan.codes)),
+            hidden={profile: flags & held_back for profile, flags in small.items()},
+            small_left_out=np.logical_or.reduce(list(small.values())) & (held_back | self._is_open_year),
+            outside=self._roll.outside(window.first_day, window.last_day),
+            unfinished=self._roll.unfinished(window.last_day, now) & window.complete,
+            logged_days=access_log_days(self._roll, window),
+            as_of=max((sheet.as_of for sheet in main.sheets + census.sheets), default=None),
+        )
+
+    @property
+    def _is_open_year(self) -> bool:
+        """A year's sheet tells in how many of its months a profile was small, not in which: said of any year still open."""
+        return self._window.grain == "school_year" and not self._window.complete
+
+    def _pile(self, span: Span | None, sheets: Sequence[Sheet]) -> Pile:
+        return Pile(self._roll, filter(span.holds, sheets) if span else (), self._plan.codes)
+
+    def _late_days(self) -> Span | None:
+        """Days of the period with hours too recent to be held against anyone, or past the territory's date."""
+        instant = self._moment.now - GRACE - timedelta(hours=1)
+        dates = [instant.astimezone(ZoneInfo(zone)).date() for zone in self._roll.zones]
+        first = max(min(dates, default=self._moment.today), self._window.start)
+        return Span("day", first, self._window.period_end) if first <= self._window.period_end else None
+
+    def _counts(self, main: Pile, late: Pile, census: Pile) -> Counts:
+        """The window's cells, less what an agent ahead of the territory's date has counted since; censuses from their year."""
+        past = (late.days > self._window.last_day.toordinal())[:, None] & self._is_added
+        counts = main.by_line()
+        np.subtract.at(counts, late.lines, np.where(past, late.counts, 0.0))
+        return np.maximum(np.where(self._is_level, census.by_line(), counts), 0.0)
+
+    @property
+    def _is_added(self) -> Flags:
+        return self._is_kind("counter")
+
+    @property
+    def _is_level(self) -> Flags:
+        return self._is_kind("level")
+
+    def _is_kind(self, kind: str) -> Flags:
+        families = [CATALOGUE.families[CATALOGUE.cells[code].family] for code in self._plan.codes.codes]
+        return np.array([family.kind == kind for family in families], np.bool_)
+
+    def _has_census(self, census: Pile) -> dict[str, Flags]:
+        """Where a census file has reached the sheet: someone has an account in any that did."""
+        return {
+            family: census.sum_of(code for code in self._plan.codes.codes if CATALOGUE.cells[code].family == family) > 0
+            for family in self._plan.censuses
+        }
+
+    def _cut_families(self, main: Pile) -> NDArray[np.int64]:
+        cut = np.zeros(len(self._roll), np.int64)
+        cut[main.lines] = [sheet.cut_families for sheet in main.sheets]
+        return cut
+
+    def _small(self, month: Pile) -> dict[str, Flags]:
+        return {profile: month.sum_of([code]) > 0 for profile, code in SMALL.items()}
+
+    def _held_back(self) -> Flags:
+        """Where figures of small profiles are not told yet: by day, and until a first local month is over."""
+        match self._window.grain:
+            case "school_year":
+                return self._before_first_month()
+            case "month" if self._window.complete:
+                return self._roll.unfinished(self._window.last_day, self._moment.now)
+        return np.ones(len(self._roll), np.bool_)
+
+    def _before_first_month(self) -> Flags:
+        """Lines of which no month of the window is over: it would be none since the start or the opening."""
+        window, now = self._window, self._moment.now
+        flags = self._roll.unfinished(next_start("month", window.start) - _ONE_DAY, now)
+        for place in np.flatnonzero(self._roll.opened > window.start.toordinal()).tolist():
+            opened = date.fromordinal(int(self._roll.opened[place]))
+            month_end = next_start("month", month_start(opened)) - _ONE_DAY
+            flags[place] = bounds("day", month_end, self._roll.lines[place].zone)[1] > now
+        return flags
+
+
+def _period(grain: str, start: date) -> Span:
+    return Span("month" if grain == "month" else "school_year", start, start)

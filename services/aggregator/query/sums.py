@@ -1,0 +1,128 @@
+"""Cells added up into a column, on every line, with what is known of each part. Before the door: nothing here is shown as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .columns import BY_ACCESS, Part
+from .matrix import Counts
+from .readings import Readings
+from .states import Flags
+
+_SOCIAL = "activities.social"
+
+
+@dataclass(frozen=True)
+class Sums:
+    """One number per line and what bears on its state.
+
+    `nothing`: no part is available (nd); `lacking`: some part is not; `hidden`: all that is available waits for secrecy's sake;
+    `short`: some part was not wholly observed; `presumed`: some connection in it was read from an access log.
+    """
+
+    value: Counts
+    nothing: Flags
+    lacking: Flags
+    hidden: Flags
+    short: Flags
+    presumed: Flags
+    observed: Counts
+    elapsed: Counts
+
+
+def add_up(parts: Sequence[Part], readings: Readings, *, granted_only: bool = False) -> Sums:
+    """The sum of `parts`; `granted_only` leaves out, without a word, families that no agent was asked for."""
+    every = [_sum(part, readings) for part in parts]
+    asked = [readings.granted(part.family) if granted_only else _all(readings) for part in parts]
+    told = [~part.nothing & ~part.hidden for part in every]
+    missed = [part.nothing & wanted for part, wanted in zip(every, asked, strict=True)]
+    nothing = _each([~shown & ~part.hidden for shown, part in zip(told, every, strict=True)])
+    return Sums(
+        value=_total([np.where(shown, part.value, 0.0) for shown, part in zip(told, every, strict=True)]),
+        nothing=nothing,
+        lacking=_some(missed),
+        hidden=~nothing & ~_some(told),
+        short=_some([shown & part.short for shown, part in zip(told, every, strict=True)]),
+        presumed=_some([shown & part.presumed for shown, part in zip(told, every, strict=True)]),
+        observed=_total([np.where(part.nothing, 0.0, part.observed) for part in every]),
+        elapsed=_total([np.where(wanted, part.elapsed, 0.0) for part, wanted in zip(every, asked, strict=True)]),
+    )
+
+
+def _sum(part: Part, readings: Readings) -> Sums:
+    """One part, small profiles left out while they wait."""
+    value, hidden = _without_hidden(part, readings)
+    nothing = _unavailable(part, readings)
+    if part.family.kind == "level":
+        none = np.zeros(len(readings.roll))
+        return Sums(value, nothing, nothing, hidden, none > 0, none > 0, none, none)
+    observation = readings.observations[part.family.source]
+    logged = readings.logged_days > 0
+    return Sums(
+        value=value,
+        nothing=nothing,
+        lacking=nothing,
+        hidden=hidden,
+        short=observation.misses_a_part(whole_day=readings.window.grain == "day")
+        | readings.cut(part.family)
+        | readings.unfinished
+        | (logged & part.of_who),
+        presumed=logged & (part.family.source == "connections") & (value > 0),
+        observed=observation.observed,
+        elapsed=observation.elapsed,
+    )
+
+
+def _without_hidden(part: Part, readings: Readings) -> tuple[Counts, Flags]:
+    value = readings.sum_of(part.all_codes)
+    hidden = [readings.hidden.get(profile) for profile in part.codes]
+    for codes, flags in zip(part.codes.values(), hidden, strict=True):
+        if flags is not None and flags.any():
+            value = value - np.where(flags, readings.sum_of(codes), 0.0)
+    if part.family.kind == "level":
+        return value, ~_all(readings)
+    return value, _each([flags if flags is not None else ~_all(readings) for flags in hidden])
+
+
+def _unavailable(part: Part, readings: Readings) -> Flags:
+    """Not observed, not asked for, or not to be known from what was read."""
+    family = part.family
+    if family.kind == "level":
+        return ~readings.has_census[family.id]
+    unavailable = ~readings.observations[family.source].seen | ~readings.granted(family)
+    if part.of_who:
+        unavailable |= readings.only_logged
+    if part.through_ent:
+        unavailable |= _access_unknown(readings)
+    if family.id == _SOCIAL and readings.window.first_day >= readings.moment.today:
+        unavailable |= _all(readings)
+    return unavailable
+
+
+def _access_unknown(readings: Readings) -> Flags:
+    """There were connections by `.Net`, and of none the access is known."""
+    known = readings.sum_of(BY_ACCESS["direct"]) + readings.sum_of(BY_ACCESS["ent"])
+    none_known: Flags = (known == 0) & (readings.sum_of(BY_ACCESS["unknown"]) > 0)
+    return none_known
+
+
+def _all(readings: Readings) -> Flags:
+    return np.ones(len(readings.roll), np.bool_)
+
+
+def _some(flags: Sequence[Flags]) -> Flags:
+    some: Flags = np.logical_or.reduce(flags)
+    return some
+
+
+def _each(flags: Sequence[Flags]) -> Flags:
+    each: Flags = np.logical_and.reduce(flags)
+    return each
+
+
+def _total(counts: Sequence[Counts]) -> Counts:
+    total: Counts = np.sum(counts, axis=0, dtype=np.float64)
+    return total
