@@ -159,6 +159,12 @@ def test_people_of_yesterday(tmp_path):
     assert cell(oracle, "eleve.net", "last-day", "connexions.individus", "rates") == Cell(None, "nd")
 
 
+def test_no_known_access_is_not_zero_by_the_ent(tmp_path):
+    oracle = counted(tmp_path, [connection(at(1, 0), "ada"), connection(at(19), "ada", access="unknown")])
+    assert cell(oracle, "eleve.net", "last-day", "connexions.individus-ent") == Cell(None, "nd")
+    assert cell(oracle, "eleve.net", "current-month", "connexions.individus-ent") == Cell(Fraction(1))
+
+
 def test_small_profiles_wait_for_the_end_of_the_month(tmp_path):
     """Two in September, one in October, four in November: only the seven weeks that are over may be seen."""
     lines = [connection(at(1, 0, month=9), "ann", "accompagnant")]

@@ -61,6 +61,8 @@ class Counted:
 
     def _cell(self, column: str, window: Window, *, people: bool, ent: bool = False) -> Cell:
         state = self._state(column, window)
+        if ent and state in (None, "s") and self._access_unknown(window):
+            state = "nd"
         if state is not None:
             return without_value(state)
         profile, channel = column.split(".")
@@ -86,6 +88,19 @@ class Counted:
         if quality.state in ("nd", "na"):
             return quality.state
         return "s" if self.hidden(column.partition(".")[0], window) else None
+
+    def _access_unknown(self, window: Window) -> bool:
+        """There were connections by `.Net`, and of none the access is known: "0 by the ENT" would be a guess.
+
+        Doubt: the rule stands in the chapter on access logs; here it holds for whatever source leaves the access open.
+        """
+        accesses = {
+            fact.access
+            for profile in PROFILES
+            if not self.hidden(profile, window)
+            for fact in self._facts(profile, "net", window, people=False, ent=False)
+        }
+        return accesses == {"unknown"}
 
     def hidden(self, profile: str, window: Window) -> bool:
         """Below five accounts: nothing on a day grain nor of a month that is not over.
