@@ -1,7 +1,8 @@
-"""What lies before the first eight weeks: one compressed file per collège and month, the newest month first.
+"""What lies before the first eight weeks: one compressed file per collège and school year, the newest first.
 
-A file is written under a name that no agent's glob matches, then renamed: agents only ever see it whole. So a run that was
-stopped goes on with the files that are missing.
+A file is written under a name that no agent's glob matches, then renamed: agents only ever see it whole, and so count a school
+year's people in one pass, before the set of a year that is over is dropped. A run that was stopped goes on with the files that
+are missing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from contracts.periods import month_start
+from contracts.periods import school_year_start
 from deploy.local.simulation.journal import previous_school_year
 from deploy.local.simulation.traffic import day_of
 
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Span:
-    """Local days from `first` to `end`, not included, all of one month."""
+    """Local days from `first` to `end`, not included, all of one school year."""
 
     first: date
     end: date
+
+    @property
+    def school_year(self) -> str:
+        """As it is written: 2025-2026."""
+        year = school_year_start(self.first).year
+        return f"{year}-{year + 1}"
 
     @property
     def file_name(self) -> str:
@@ -39,19 +46,19 @@ class Span:
 
 
 def spans(since: date, today: date) -> list[Span]:
-    """Months of history from just before `since` back to the start of the previous school year, newest first."""
+    """Parts of school years from just before `since` back to the start of the previous school year, newest first."""
     oldest = previous_school_year(today)
     found = []
     end = since
     while end > oldest:
-        first = max(oldest, month_start(end - timedelta(days=1)))
+        first = max(oldest, school_year_start(end - timedelta(days=1)))
         found.append(Span(first, end))
         end = first
     return found
 
 
 def write_span(folder: Path, college: College, span: Span, seed: int) -> bool:
-    """Write one month of one collège unless it is there; returns whether it was missing."""
+    """Write one span of one collège unless it is there; returns whether it was missing."""
     path = folder / span.file_name
     if path.exists():
         return False

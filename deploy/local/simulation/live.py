@@ -9,31 +9,13 @@ from deploy.local.simulation.preparation import held, journals_of, local_date, r
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date, datetime
+    from datetime import datetime
     from pathlib import Path
     from threading import Event
 
-    from deploy.local.simulation.history import Span
-    from deploy.local.simulation.journal import Journal
 
 TICK = 1.0
 """Seconds between two looks at the clock: `at` has whole seconds, finer would show nothing more."""
-
-_MONTHS = [
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-]
-
 
 class Simulation:
     """One run over a prepared folder. `clock` tells the present, `say` shows a line to whoever watches, `stop` ends the run."""
@@ -66,20 +48,11 @@ class Simulation:
 
     def _write_history(self) -> None:
         """The present goes on being written between two files: history never makes it late."""
-        todo = spans(self._recipe.first_day, local_date(self._clock()))
-        for place, span in enumerate(todo, start=1):
-            missing = [self._write(journal, span) for journal in self._journals if not self._stop.is_set()]
-            if self._stop.is_set():
-                return
-            if any(missing):
-                self._say(f"Historique {place}/{len(todo)} : {_month(span.first)}, {len(missing)} collèges")
+        for span in spans(self._recipe.first_day, local_date(self._clock())):
+            for place, journal in enumerate(self._journals, start=1):
+                if self._stop.is_set():
+                    return
+                if write_span(journal.folder, journal.college, span, self._recipe.seed):
+                    self._say(f"Historique {span.school_year} : collège {place}/{len(self._journals)}")
+                self._follow()
         self._say("Historique complet")
-
-    def _write(self, journal: Journal, span: Span) -> bool:
-        missing = write_span(journal.folder, journal.college, span, self._recipe.seed)
-        self._follow()
-        return missing
-
-
-def _month(day: date) -> str:
-    return f"{_MONTHS[day.month - 1]} {day.year}"
