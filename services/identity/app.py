@@ -1,4 +1,4 @@
-"""Wires the identity service, and the registrar that its commands use."""
+"""Wires the identity service."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
-from redis.asyncio import Redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.database import create_engine, migrate
 from chassis.http import add_problem_handlers, health_router, internal_only
-from services.identity.config import IdentitySettings, RegistrarSettings
+from services.identity.config import IdentitySettings
 from services.identity.directory import Directory
 from services.identity.handlers import answer_unavailable, internal_router
 from services.identity.outbox import OutboxRelay, keep_version_shown
 from services.identity.rights_board import RightsBoard
-from services.identity.service import Registrar
 from services.identity.tables import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REDIS_TIMEOUT_SECONDS = 2.0
-"""Redis answers in a millisecond or is away; nobody waits for it."""
 
 
 def create_app(settings: IdentitySettings) -> FastAPI:
     """The internal API and the background duties beside it."""
     engine = create_engine(settings.identity_database.get_secret_value(), application="identity")
-    board = _board(settings.redis.get_secret_value())
+    board = RightsBoard.connect(settings.redis.get_secret_value())
     directory = Directory(engine, settings.clock)
 
     async def ready() -> bool:
@@ -59,24 +55,3 @@ def create_app(settings: IdentitySettings) -> FastAPI:
         internal_router(directory, settings.clock), dependencies=[Depends(internal_only(settings.internal_token))]
     )
     return app
-
-
-@asynccontextmanager
-async def open_registrar(settings: RegistrarSettings) -> AsyncIterator[Registrar]:
-    """A registrar for commands and local stacks.
-
-    For example: `async with open_registrar(settings) as registrar: await registrar.import_(territory_file.read(content))`.
-    """
-    engine = create_engine(settings.identity_database.get_secret_value(), application="admin", pool_size=1)
-    board = _board(settings.redis.get_secret_value())
-    try:
-        yield Registrar(engine, board, settings.clock)
-    finally:
-        await board.close()
-        await engine.dispose()
-
-
-def _board(url: str) -> RightsBoard:
-    return RightsBoard(
-        Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS)
-    )

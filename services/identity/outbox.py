@@ -36,6 +36,7 @@ class OutboxRelay:
     def __init__(self, engine: AsyncEngine, bootstrap: str) -> None:
         self._engine = engine
         self._bootstrap = bootstrap
+        self._last_error = ""
 
     async def run(self) -> None:
         """Until cancelled; a producer that fails is replaced, whatever it failed of."""
@@ -43,8 +44,13 @@ class OutboxRelay:
             try:
                 await self._publish_until_failure()
             except (KafkaError, SQLAlchemyError, OSError) as error:
-                log.warning("changes of the registry wait to be published", error=str(error))
+                self._say_once(str(error))
             await asyncio.sleep(RETRY_SECONDS)
+
+    def _say_once(self, error: str) -> None:
+        if error != self._last_error:
+            log.warning("changes of the registry wait to be published", error=error)
+        self._last_error = error
 
     async def _publish_until_failure(self) -> None:
         card = load_cards()[TOPIC]
@@ -52,6 +58,7 @@ class OutboxRelay:
         producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True)
         try:
             await producer.start()
+            self._last_error = ""
             while True:
                 while await self.publish_some(producer):
                     pass

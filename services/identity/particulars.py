@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date, datetime
-from zoneinfo import ZoneInfo, available_timezones
+from functools import cache
+from zoneinfo import available_timezones
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -39,10 +40,16 @@ def a_text(text: str, what: str) -> str:
     return trimmed
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Read once: the library looks into hundreds of files each time."""
+    return frozenset(available_timezones())
+
+
 def a_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise errors.InvalidZoneError(f"{name!r} is not a time zone such as Europe/Paris or Indian/Reunion")
-    return ZoneInfo(name).key
+    return name
 
 
 def a_uai(text: str) -> str:

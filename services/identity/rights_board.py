@@ -6,6 +6,8 @@ from redis.asyncio import Redis
 
 from contracts.rights_version import LEASE_SECONDS, RIGHTS_VERSION_KEY
 
+TIMEOUT_SECONDS = 2.0
+"""Redis answers in a millisecond or is away; nobody waits for it."""
 _RAISE = """
 local known = tonumber(redis.call('get', KEYS[1]) or '-1')
 local given = tonumber(ARGV[1])
@@ -22,6 +24,11 @@ class RightsBoard:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._raise = redis.register_script(_RAISE)
+
+    @classmethod
+    def connect(cls, url: str) -> RightsBoard:
+        """A board on the Redis of that URL; nothing is sent before it is used."""
+        return cls(Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS))
 
     async def announce(self, version: int) -> bool:
         """Show `version` and renew its lease; False when a higher one is shown. Raises `redis.RedisError` when Redis is away."""

@@ -14,11 +14,13 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.clock import Clock
+from chassis.database import create_engine
 from contracts.identity_changed import IdentityChanged, Subject, encode
 from contracts.registry import AgentKey, Convention, ConventionKind, Establishment, Grant, Territory
 from contracts.rights_version import LEASE_SECONDS
 from services.identity import errors, particulars
 from services.identity.agreement import Amendment, StoredConvention, amend, overlap
+from services.identity.config import RegistrarSettings
 from services.identity.directory import digest
 from services.identity.rights_board import RightsBoard
 from services.identity.store import RegistryStore, TokenRow
@@ -329,3 +331,18 @@ async def _put_grants(change: Change, grants: Sequence[Grant]) -> None:
             f"{taken.family} of {taken.uai}, {days}: days of an earlier grant are among these"
         )
     change.touch("grant", uais)
+
+
+@asynccontextmanager
+async def open_registrar(settings: RegistrarSettings) -> AsyncIterator[Registrar]:
+    """A registrar for commands and local stacks.
+
+    For example: `async with open_registrar(settings) as registrar: await registrar.import_(territory_file.read(content))`.
+    """
+    engine = create_engine(settings.identity_database.get_secret_value(), application="admin", pool_size=1)
+    board = RightsBoard.connect(settings.redis.get_secret_value())
+    try:
+        yield Registrar(engine, board, settings.clock)
+    finally:
+        await board.close()
+        await engine.dispose()

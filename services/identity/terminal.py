@@ -68,14 +68,14 @@ def run(work: Callable[[Registrar], Awaitable[_T]]) -> _T:
     from services.identity.config import RegistrarSettings
     from services.identity.errors import RegistryMissingError
 
-    setup_logs("admin")
+    setup_logs("admin", level="WARNING")
     try:
         return asyncio.run(_work(RegistrarSettings(), work))
     except ValidationError as error:
         names = ", ".join(f"TERRITORIALE_{fault['loc'][0]}".upper() for fault in error.errors())
         give_up(f"the environment is not complete or not understood: set {names}", UNAVAILABLE)
     except NamedError as error:
-        give_up(f"{error.code}: {error.detail}", BAD_INPUT)
+        give_up(f"{error.code}: {error}", BAD_INPUT)
     except ProgrammingError:
         give_up(f"{RegistryMissingError.code}: {RegistryMissingError.title}", UNAVAILABLE)
     except (SQLAlchemyError, OSError) as error:
@@ -83,7 +83,7 @@ def run(work: Callable[[Registrar], Awaitable[_T]]) -> _T:
 
 
 async def _work(settings: Any, work: Callable[[Registrar], Awaitable[_T]]) -> _T:
-    from services.identity.app import open_registrar
+    from services.identity.service import open_registrar
 
     async with open_registrar(settings) as registrar:
         return await work(registrar)
@@ -96,7 +96,7 @@ def checked(check: Callable[..., _T], *values: Any) -> _T:
     try:
         return check(*values)
     except NamedError as error:
-        give_up(f"{error.code}: {error.detail}", BAD_INPUT)
+        give_up(f"{error.code}: {error}", BAD_INPUT)
 
 
 def give_up(sentence: str, code: int = BAD_INPUT) -> NoReturn:
