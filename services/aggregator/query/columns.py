@@ -8,8 +8,8 @@ from functools import cached_property
 
 from contracts.catalogue import CATALOGUE, Column, Family, Selector
 
-from .matrix import Codes
-from .observation import MINUTES
+from services.aggregator.query.matrix import Codes
+from services.aggregator.query.observation import MINUTES
 
 PROFILES = tuple(profile.id for profile in CATALOGUE.profiles.values())
 SMALL = {

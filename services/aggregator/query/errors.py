@@ -41,3 +41,7 @@ class NoRatesError(NamedError):
 
 class UnknownColumnError(NamedError):
     code, status, title = "unknown_column", 422, "The table has no such column to sort by"
+
+
+class MalformedQuestionError(NamedError):
+    code, status, title = "malformed_question", 422, "The question is not understood"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns import ReadyColumn
-from .matrix import Counts
-from .readings import Readings
-from .release import SOCIAL, release
-from .rights import judge, sees_exact
-from .states import ESTIMATED, LEFT_OUT, NA, PARTIAL, WHOLE, States, first_that_applies, has_value
-from .sums import Sums, add_up
+from services.aggregator.query.columns import ReadyColumn
+from services.aggregator.query.matrix import Counts
+from services.aggregator.query.readings import Readings
+from services.aggregator.query.release import SOCIAL, release
+from services.aggregator.query.rights import judge, sees_exact
+from services.aggregator.query.states import ESTIMATED, LEFT_OUT, NA, PARTIAL, WHOLE, States, first_that_applies, has_value
+from services.aggregator.query.sums import Sums, add_up
 
 
 @dataclass(frozen=True)

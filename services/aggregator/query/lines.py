@@ -14,9 +14,9 @@ from contracts.periods import bounds
 from contracts.registry import Establishment, Grant
 from contracts.scope import Scope, VisibleEstablishment
 
-from .errors import UnknownEstablishmentError
-from .french import CollationKey, collation_key, fold
-from .states import Flags
+from services.aggregator.query.errors import UnknownEstablishmentError
+from services.aggregator.query.french import CollationKey, collation_key, fold
+from services.aggregator.query.states import Flags
 
 Ordinals = NDArray[np.int64]
 """Days as proleptic Gregorian ordinals."""

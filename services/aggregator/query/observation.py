@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from contracts.catalogue import CATALOGUE, HOURS
 from contracts.periods import bounds
 
-from .lines import Roll
-from .matrix import Counts
-from .sheets import Pile, add_by_line
-from .states import Flags
-from .windows import Window
+from services.aggregator.query.lines import Roll
+from services.aggregator.query.matrix import Counts
+from services.aggregator.query.sheets import Pile, add_by_line
+from services.aggregator.query.states import Flags
+from services.aggregator.query.windows import Window
 
 GRACE = timedelta(hours=2)
 """Hours that ended less than this ago are not held against anyone: agents publish in turn, lines arrive late."""

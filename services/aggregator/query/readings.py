@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from contracts.catalogue import CATALOGUE, Family
 from contracts.periods import bounds, month_start, next_start, school_year_start
 
-from .columns import SMALL, Plan
-from .lines import Roll
-from .matrix import Codes, Counts
-from .observation import GRACE, Observation, access_log_days, observe
-from .sheets import Moment, Pile, Sheet, Span
-from .states import Flags
-from .windows import Window
-
+from services.aggregator.query.columns import SMALL, Plan
+from services.aggregator.query.lines import Roll
+from services.aggregator.query.matrix import Codes, Counts
+from services.aggregator.query.observation import GRACE, Observation, access_log_days, observe
+from services.aggregator.query.sheets import Moment, Pile, Sheet, Span
+from services.aggregator.query.states import Flags
+from services.aggregator.query.windows import Window
 
 _ONE_DAY = timedelta(days=1)
 

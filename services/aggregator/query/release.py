@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .states import Flags
-from .sums import Sums
+from services.aggregator.query.states import Flags
+from services.aggregator.query.sums import Sums
 
 STEP = 5
 """Released numbers of the Social menu are multiples of this."""

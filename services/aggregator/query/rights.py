@@ -13,8 +13,8 @@ import numpy as np
 from contracts.catalogue import CATALOGUE, Column
 from contracts.scope import VisibleEstablishment
 
-from .lines import Roll
-from .states import Flags
+from services.aggregator.query.lines import Roll
+from services.aggregator.query.states import Flags
 
 ALWAYS_GRANTED = frozenset({"accueil", "connexions"})
 """Pages that no right can withhold."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from contracts.catalogue import Grain
 
-from .lines import Roll
-from .matrix import Codes, Counts, Indexes, dense
+from services.aggregator.query.lines import Roll
+from services.aggregator.query.matrix import Codes, Counts, Indexes, dense
 
 
 class Sheet(NamedTuple):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns import BY_ACCESS, Part
-from .matrix import Counts
-from .readings import Readings
-from .states import Flags
+from services.aggregator.query.columns import BY_ACCESS, Part
+from services.aggregator.query.matrix import Counts
+from services.aggregator.query.readings import Readings
+from services.aggregator.query.states import Flags
 
 _SOCIAL = "activities.social"
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from contracts.catalogue import Grain
 from contracts.periods import month_start, next_start, school_year_start
 
-from .errors import TwoWindowsError, UnknownSchoolYearError, UnknownWindowError
+from services.aggregator.query.errors import TwoWindowsError, UnknownSchoolYearError, UnknownWindowError
 
 WindowName = Literal["last-day", "current-month", "last-month", "current-year", "last-year"]
 DEFAULT: WindowName = "current-year"

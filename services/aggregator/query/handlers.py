@@ -1,0 +1,47 @@
+"""The internal API: a question in, ready bytes out."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from contracts.questions import TableQuestion
+
+from services.aggregator.query.errors import MalformedQuestionError
+from services.aggregator.query.service import Queries
+
+_encode = msgspec.json.Encoder().encode
+_Question = TypeVar("_Question")
+
+
+def queries(request: Request) -> Queries:
+    """The service that app.py put in the application's state."""
+    found: Queries = request.app.state.queries
+    return found
+
+
+Ask = Annotated[Queries, Depends(queries)]
+
+
+def router() -> APIRouter:
+    """Routes of the questions; app.py guards them with the internal token."""
+    api = APIRouter(prefix="/internal")
+
+    @api.post("/tables")
+    async def table(request: Request, ask: Ask) -> Response:
+        return _ready(await ask.table(await _question(request, TableQuestion)))
+
+    return api
+
+
+async def _question(request: Request, kind: type[_Question]) -> _Question:
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedQuestionError(str(error)) from error
+
+
+def _ready(answer: object) -> Response:
+    return Response(_encode(answer), media_type="application/json")

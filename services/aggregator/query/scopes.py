@@ -1,0 +1,35 @@
+"""Scopes as they come with each question, kept by their bytes: sorting names again for every request would cost most of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+
+import msgspec
+
+from contracts.scope import Scope
+
+from services.aggregator.query.lines import ScopedLines
+
+KEPT = 64
+"""Scopes remembered: one per reader who is asking now; a thousand establishments take about 2 MB."""
+
+
+class Scopes:
+    """The last scopes seen. Equal bytes are an equal scope, so nothing here can outlive a right."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._decoder = msgspec.json.Decoder(Scope)
+        self._known: OrderedDict[bytes, ScopedLines] = OrderedDict()
+        self._kept = kept
+
+    def lines_of(self, scope: msgspec.Raw) -> ScopedLines:
+        """The lines of a scope given as JSON; msgspec.ValidationError when it is none."""
+        key = blake2b(bytes(scope), digest_size=32).digest()
+        lines = self._known.get(key)
+        if lines is None:
+            lines = self._known[key] = ScopedLines(self._decoder.decode(scope))
+            while len(self._known) > self._kept:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return lines
