@@ -5,7 +5,6 @@ from __future__ import annotations
 from chassis.http import serve
 from chassis.logs import setup_logs
 from chassis.telemetry import setup_telemetry
-
 from services.aggregator.query.app import create_app
 from services.aggregator.query.config import QuerySettings
 

@@ -9,7 +9,6 @@ from fastapi import Depends, FastAPI
 
 from chassis.database import create_engine
 from chassis.http import add_problem_handlers, health_router, internal_only
-
 from services.aggregator.query.config import QuerySettings
 from services.aggregator.query.handlers import router
 from services.aggregator.query.scopes import Scopes

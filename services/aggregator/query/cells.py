@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from contracts.answers import AnswerCell
-
 from services.aggregator.query.figures import Figures, Total
 from services.aggregator.query.states import NAMES, PARTIAL, WHOLE, has_value
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from contracts.catalogue import CATALOGUE, Column, Family, Selector
-
 from services.aggregator.query.matrix import Codes
 from services.aggregator.query.observation import MINUTES
 

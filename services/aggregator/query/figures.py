@@ -11,7 +11,16 @@ from services.aggregator.query.matrix import Counts
 from services.aggregator.query.readings import Readings
 from services.aggregator.query.release import SOCIAL, release
 from services.aggregator.query.rights import judge, sees_exact
-from services.aggregator.query.states import ESTIMATED, LEFT_OUT, NA, PARTIAL, WHOLE, States, first_that_applies, has_value
+from services.aggregator.query.states import (
+    ESTIMATED,
+    LEFT_OUT,
+    NA,
+    PARTIAL,
+    WHOLE,
+    States,
+    first_that_applies,
+    has_value,
+)
 from services.aggregator.query.sums import Sums, add_up
 
 

@@ -8,7 +8,6 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from contracts.questions import TableQuestion
-
 from services.aggregator.query.errors import MalformedQuestionError
 from services.aggregator.query.service import Queries
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from contracts.periods import bounds
 from contracts.registry import Establishment, Grant
 from contracts.scope import Scope, VisibleEstablishment
-
 from services.aggregator.query.errors import UnknownEstablishmentError
 from services.aggregator.query.french import CollationKey, collation_key, fold
 from services.aggregator.query.states import Flags

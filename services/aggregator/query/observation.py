@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from contracts.catalogue import CATALOGUE, HOURS
 from contracts.periods import bounds
-
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Counts
 from services.aggregator.query.sheets import Pile, add_by_line

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from contracts.answers import Extremes
-
 from services.aggregator.query.errors import UnknownColumnError
 from services.aggregator.query.figures import Figures
 from services.aggregator.query.french import CollationKey, collation_key

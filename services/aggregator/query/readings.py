@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from contracts.catalogue import CATALOGUE, Family
 from contracts.periods import bounds, month_start, next_start, school_year_start
-
 from services.aggregator.query.columns import SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts

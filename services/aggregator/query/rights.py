@@ -12,7 +12,6 @@ import numpy as np
 
 from contracts.catalogue import CATALOGUE, Column
 from contracts.scope import VisibleEstablishment
-
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.states import Flags
 

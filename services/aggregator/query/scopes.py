@@ -8,7 +8,6 @@ from hashlib import blake2b
 import msgspec
 
 from contracts.scope import Scope
-
 from services.aggregator.query.lines import ScopedLines
 
 KEPT = 64

@@ -14,7 +14,6 @@ from chassis.clock import Clock
 from chassis.http import UnavailableError
 from contracts.answers import TableAnswer
 from contracts.questions import TableQuestion
-
 from services.aggregator.query import tables
 from services.aggregator.query.columns import Plan
 from services.aggregator.query.lines import Roll, ScopedLines

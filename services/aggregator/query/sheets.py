@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from contracts.catalogue import Grain
-
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes, dense
 

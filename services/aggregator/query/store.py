@@ -11,9 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts.catalogue import GRAINS
-from services.aggregator.tables import hours, sheets
-
 from services.aggregator.query.sheets import Sheet, Span
+from services.aggregator.tables import hours, sheets
 
 _UAIS = bindparam("uais", type_=ARRAY(Text))
 
@@ -34,9 +33,7 @@ async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: I
     if not asked or not uais:
         return []
     rows = await connection.execute(union_all(*asked), {"uais": uais})
-    return [
-        Sheet(uai, GRAINS[grain], start, cells, cut, as_of) for uai, grain, start, cells, cut, as_of in rows.all()
-    ]
+    return [Sheet(uai, GRAINS[grain], start, cells, cut, as_of) for uai, grain, start, cells, cut, as_of in rows.all()]
 
 
 def _in_span(span: Span) -> Select[tuple[str, int, object, bytes, int, datetime]]:

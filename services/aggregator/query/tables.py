@@ -9,7 +9,6 @@ from typing import cast
 from contracts.answers import AnswerCell, AnswerColumn, AnswerRow, Display, TableAnswer, Unit
 from contracts.catalogue import CATALOGUE, Table
 from contracts.questions import TableQuestion
-
 from services.aggregator.query.cells import cells, total_cell
 from services.aggregator.query.columns import Plan, ReadyColumn
 from services.aggregator.query.errors import NoRatesError, UnknownDisplayError, UnknownTableError

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from contracts.catalogue import Grain
 from contracts.periods import month_start, next_start, school_year_start
-
 from services.aggregator.query.errors import TwoWindowsError, UnknownSchoolYearError, UnknownWindowError
 
 WindowName = Literal["last-day", "current-month", "last-month", "current-year", "last-year"]
