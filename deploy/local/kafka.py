@@ -1,0 +1,200 @@
+"""Apache Kafka as a local process: KRaft, one node, 127.0.0.1 only, data in its own folder.
+
+Its listeners are plain text without accounts, as everything on this machine's loopback may read it: that is for development and
+demonstrations; production's Kafka has SASL, TLS and ACLs.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import signal
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.diagnosis import disk_full, first_matching
+from deploy.local.errors import DataFolderError, LocalStackError, ProgramFailedError
+from deploy.local.jars import Progress, fetch_jars, lock_digest
+from deploy.local.java import Java, find_java
+from deploy.local.places import cache_folder
+from deploy.local.process import bare_environment, run_to_end
+from deploy.local.program import Program, Says
+
+MEMORY = "512m"
+"""Heap. The broker of a local stack lives in 340 MB."""
+
+STARTED = re.compile("Kafka Server started")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPorts:
+    """The broker's port and the one of the KRaft controller in the same process."""
+
+    broker: int
+    controller: int
+
+
+def kafka_program(folder: Path, ports: KafkaPorts, *, java: Java, jars: Sequence[Path]) -> Program:
+    """The broker; its data folder is formatted before the first start."""
+
+    async def prepare() -> None:
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        _properties(folder).write_text(_configuration(folder, ports))
+        if not (folder / "data" / "meta.properties").exists():
+            await _format(folder, java, jars)
+
+    return Program(
+        name="kafka",
+        command=_broker(folder, java, jars),
+        ready=Says(STARTED),
+        environment=bare_environment(),
+        folder=folder.parent,
+        prepare=prepare,
+        diagnose=lambda words: _diagnose(words, folder),
+        grace_s=20,
+    )
+
+
+def _properties(folder: Path) -> Path:
+    return folder / "server.properties"
+
+
+def _configuration(folder: Path, ports: KafkaPorts) -> str:
+    """`broker.session.timeout.ms`: a broker killed hard may register again after 3 s instead of 9.
+
+    `offsets.topic.num.partitions`: one process does not need fifty. `message.max.bytes`: messages have at most 500 kB.
+    """
+    return f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{ports.controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{ports.broker},CONTROLLER://127.0.0.1:{ports.controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{ports.broker}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={folder / "data"}
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=1000
+log.message.timestamp.type=LogAppendTime
+auto.create.topics.enable=false
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def _broker(folder: Path, java: Java, jars: Sequence[Path]) -> tuple[str, ...]:
+    return (*_java(java, jars), "kafka.Kafka", str(_properties(folder)))
+
+
+def _java(java: Java, jars: Sequence[Path]) -> tuple[str, ...]:
+    """Flags for a process that should start soon rather than run for months."""
+    cache = class_cache(java)
+    return (
+        str(java.program),
+        f"-Xmx{MEMORY}",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        *((f"-XX:AOTCache={cache}", "-Xlog:aot*=off") if cache.exists() else ()),
+        *_flags(),
+        "-cp",
+        os.pathsep.join(map(str, jars)),
+    )
+
+
+def _flags() -> tuple[str, ...]:
+    return (
+        "-Djava.awt.headless=true",
+        "-Djava.net.preferIPv4Stack=true",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
+        "-Dorg.slf4j.simpleLogger.showThreadName=false",
+        "-Dorg.slf4j.simpleLogger.showShortLogName=true",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+    )
+
+
+async def _format(folder: Path, java: Java, jars: Sequence[Path]) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    code, output = await run_to_end(
+        (*_java(java, jars), "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config",
+         str(_properties(folder))),
+        environment=bare_environment(), folder=folder,
+    )  # fmt: skip
+    if code:
+        words = output.splitlines()
+        raise _diagnose(words, folder) or ProgramFailedError(
+            f"Kafka's data folder {folder / 'data'} cannot be made: {first_matching(words, 'Exception', 'Error') or output[-300:]}"
+        )
+
+
+def _diagnose(words: Sequence[str], folder: Path) -> LocalStackError | None:
+    """A broker that finds its own files unreadable ends at once and says so in one of a few ways."""
+    broken = first_matching(
+        words, "CorruptRecordException", "InconsistentClusterIdException", "InconsistentBrokerIdException",
+        "KafkaStorageException", "meta.properties", "Encountered fatal fault", "No `meta.properties` found",
+    )  # fmt: skip
+    if full := disk_full(words, "Kafka"):
+        return full
+    if not broken:
+        return None
+    return DataFolderError(
+        f"Kafka cannot read its data folder {folder / 'data'} ({broken}); put it back from a copy, or forget this stack with "
+        f"`territoriale local down --state {folder.parent} --forget` and start it again: agents and simulation report anew."
+    )
+
+
+def class_cache(java: Java) -> Path:
+    """The file of Kafka's loaded and linked classes; bound to these exact jars and this Java."""
+    return cache_folder() / f"kafka-{lock_digest()}-java{java.major}.aot"
+
+
+async def fetch_kafka(say: Progress, ports: KafkaPorts) -> None:
+    """Jars, then one start of the broker that records its classes: 7 s once, 2 s less at each later start."""
+    java, jars = find_java(), fetch_jars(say)
+    if java.has_class_cache and not class_cache(java).exists():
+        say("recording Kafka's classes, so that it starts faster from now on")
+        await _record_classes(java, jars, ports)
+
+
+async def _record_classes(java: Java, jars: Sequence[Path], ports: KafkaPorts) -> None:
+    """Start the broker once on a scratch folder; without the cache it only starts slower, so a failure here is no failure."""
+    folder = cache_folder() / f"recording-{os.getpid()}"
+    fresh = folder / "classes.aot"
+    folder.mkdir(parents=True)
+    try:
+        program = kafka_program(folder, ports, java=java, jars=jars)
+        await program.prepare()
+        flag = f"-XX:AOTCacheOutput={fresh}"
+        await _start_and_stop((program.command[0], flag, *program.command[1:]), folder)
+        if fresh.exists():
+            fresh.replace(class_cache(java))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _start_and_stop(command: tuple[str, ...], folder: Path) -> None:
+    from deploy.local.output import Output
+    from deploy.local.process import Running
+
+    program = Program(
+        name="kafka", command=command, ready=Says(STARTED), environment=bare_environment(), folder=folder,
+        stop_signal=signal.SIGTERM, grace_s=60,
+    )  # fmt: skip
+    voice = Output(folder).voice("recording")
+    running = await Running.start(program, voice)
+    try:
+        await running.ready()
+    finally:
+        await running.stop()
+        voice.close()
