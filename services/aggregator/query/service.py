@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,7 +20,7 @@ from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
 from services.aggregator.query.sheets import Moment, Sheet, Span
-from services.aggregator.query.store import read_sheets
+from services.aggregator.query.store import read_sheets, snapshot
 from services.aggregator.query.windows import Window, territory_date
 
 
@@ -65,7 +64,7 @@ class Queries:
         """One read-only snapshot: all figures of an answer are of the same instant."""
         try:
             async with self._engine.connect() as connection, connection.begin():
-                await connection.execute(text("set transaction isolation level repeatable read, read only"))
+                await snapshot(connection)
                 yield connection
         except (DBAPIError, PoolTimeoutError, OSError) as error:
             raise UnavailableError("the database does not answer") from error

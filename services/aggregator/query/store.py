@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select, union_all
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select, text, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -27,13 +27,18 @@ class HourSum(NamedTuple):
     cut: bool
 
 
+async def snapshot(connection: AsyncConnection) -> None:
+    """Make the transaction read-only, and all its reads of one instant."""
+    await connection.execute(text("set transaction isolation level repeatable read, read only"))
+
+
 async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span]) -> list[Sheet]:
     """The sheets of these establishments in any of the spans."""
     asked = [_in_span(span) for span in spans]
     if not asked or not uais:
         return []
     rows = await connection.execute(union_all(*asked), {"uais": uais})
-    return [Sheet(uai, GRAINS[grain], start, cells, cut, as_of) for uai, grain, start, cells, cut, as_of in rows.all()]
+    return [Sheet(row.uai, GRAINS[row.grain], row.start, row.cells, row.cut_families, row.as_of) for row in rows]
 
 
 def _in_span(span: Span) -> Select[tuple[str, int, object, bytes, int, datetime]]:

@@ -1,0 +1,117 @@
+"""A territory whose reports are written by hand and folded by the aggregator's own code: what query tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from contracts.catalogue import CATALOGUE, GRAINS, Grain
+from contracts.packed import pack
+from contracts.periods import hours_of_day
+from contracts.registry import ConventionKind, Establishment, Grant, Territory
+from contracts.scope import Scope, VisibleEstablishment
+from services.aggregator.merge import Key, State
+from services.aggregator.query.sheets import Sheet
+from services.aggregator.sheet import fold, period_of
+
+FAMILIES = ("web", "software", "people", "observed.journal")
+APPENDED = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@dataclass
+class Ledger:
+    """Reports by key; `sheets()` folds them all."""
+
+    states: dict[Key, State] = field(default_factory=dict)
+
+    def report(
+        self,
+        uai: str,
+        family: str,
+        grain: Grain,
+        start: date,
+        cells: Mapping[int, int],
+        *,
+        cut: bool = False,
+        agent: int = 1,
+        as_of: datetime = APPENDED,
+    ) -> None:
+        key = Key(uai, CATALOGUE.families[family].number, GRAINS.index(grain), start.toordinal(), agent)
+        ordered = dict(sorted(cells.items()))
+        packed = pack(list(ordered), list(ordered.values()))
+        self.states[key] = State(0, cut, int(as_of.timestamp() * 1000), packed)
+
+    def connect(
+        self, uai: str, day: date, profile: str, n: int, *, channel: str = "web", access: str = "direct"
+    ) -> None:
+        family = "software" if channel == "software" else "web"
+        code = CATALOGUE.code(family, "connections", profile, channel, access)
+        self.report(uai, family, "day", day, {**self._stored(uai, family, day), code: n})
+
+    def _stored(self, uai: str, family: str, day: date) -> dict[int, int]:
+        from contracts.packed import unpack
+
+        key = Key(uai, CATALOGUE.families[family].number, GRAINS.index("day"), day.toordinal(), 1)
+        codes, counts = unpack(self.states[key].cells) if key in self.states else ([], [])
+        return dict(zip(map(int, codes), map(int, counts), strict=True))
+
+    def observe(
+        self,
+        uai: str,
+        first: date,
+        last: date,
+        *,
+        zone: str = "Europe/Paris",
+        source: str = "journal",
+        minutes: int = 60,
+    ) -> None:
+        """Whole days observed, `minutes` of each hour."""
+        for day in days(first, last):
+            hours = len(hours_of_day(day, zone))
+            self.observe_hours(uai, day, dict.fromkeys(range(hours), minutes), source=source)
+
+    def observe_hours(self, uai: str, day: date, minutes: Mapping[int, int], *, source: str = "journal") -> None:
+        family = f"observed.{source}"
+        codes = CATALOGUE.select(family, "minutes")
+        self.report(uai, family, "day", day, {codes[hour]: count for hour, count in minutes.items()})
+
+    def sheets(self) -> list[Sheet]:
+        folded = fold({period_of(key) for key in self.states}, self.states, {})
+        return [
+            Sheet(
+                key.uai,
+                GRAINS[key.grain],
+                date.fromordinal(key.start),
+                sheet.cells,
+                sheet.cut_families,
+                datetime.fromtimestamp(sheet.as_of / 1000, UTC),
+            )
+            for key, sheet in folded.items()
+        ]
+
+
+def days(first: date, last: date) -> Iterable[date]:
+    return (first + timedelta(days=n) for n in range((last - first).days + 1))
+
+
+def visible(
+    uai: str,
+    *,
+    name: str = "",
+    zone: str = "Europe/Paris",
+    families: Iterable[str] = FAMILIES,
+    convention: ConventionKind = "consent",
+    opened: date | None = None,
+    closed: date | None = None,
+    postal_codes: tuple[str, ...] = ("86000",),
+    own: bool = False,
+    grants: tuple[Grant, ...] = (),
+) -> VisibleEstablishment:
+    establishment = Establishment(uai, name or f"Collège {uai}", "college", zone, postal_codes, opened, closed)
+    granted = grants or tuple(Grant("agent", uai, family) for family in families)
+    return VisibleEstablishment(establishment, convention, own=own, grants=granted)
+
+
+def scope(*establishments: VisibleEstablishment, zone: str = "Europe/Paris") -> Scope:
+    return Scope(Territory("d086", "Vienne", zone), 1, establishments)
