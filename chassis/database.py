@@ -39,7 +39,7 @@ async def migrate(engine: AsyncEngine, migrations: Path, *, schema: str) -> None
 def _upgrade(connection: Connection, migrations: Path, schema: str) -> None:
     connection.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
     try:
-        connection.execute(text(f'create schema if not exists "{schema}"'))
+        _ensure_schema(connection, schema)
         connection.commit()
         command.upgrade(alembic_config(migrations, schema, connection), "head")
         connection.commit()
@@ -47,6 +47,13 @@ def _upgrade(connection: Connection, migrations: Path, schema: str) -> None:
         connection.rollback()
         connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
         connection.commit()
+
+
+def _ensure_schema(connection: Connection, schema: str) -> None:
+    """`create schema if not exists` asks for a right on the database even where the schema exists; a service's role has none."""
+    known = connection.execute(text("select 1 from pg_namespace where nspname = :schema"), {"schema": schema})
+    if known.first() is None:
+        connection.execute(text(f'create schema "{schema}"'))
 
 
 def alembic_config(migrations: Path, schema: str, connection: Connection) -> Config:
