@@ -1,0 +1,236 @@
+"""Settings of an agent: one TOML file for the process, one `agent.toml` in the folder of each establishment's sources."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from chassis.clock import Clock
+from contracts.catalogue import CATALOGUE
+from contracts.uai import InvalidUaiError, parse_uai
+from services.collector.errors import SettingsError
+
+SOURCES_FILE = "agent.toml"
+DEFAULT_CADENCE_SECONDS = 300
+"""Five minutes: the resolution that whoever keeps every message could reach (privacy page); seconds in the demonstration."""
+
+
+class GrantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):
+    """Local days, both included, of which this agent counts a family; unbounded where absent."""
+
+    family: str
+    first: date | None = None
+    last: date | None = None
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Change `bootstrap` when the platform's brokers move."""
+
+    bootstrap: str = ""
+
+
+class _EstablishmentEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    uai: str
+    zone: str
+    type: str
+    sources: str
+    grants: tuple[GrantSettings, ...] | None = None
+
+
+class _AgentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    agent: str
+    state: str
+    key: str
+    cadence_seconds: float = DEFAULT_CADENCE_SECONDS
+    kafka: KafkaSettings = KafkaSettings()
+    establishment: tuple[dict[str, Any], ...] = ()
+
+
+class SourcesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an establishment's `agent.toml` says; paths are relative to its folder and what is absent is not read.
+
+    The access log's fields and the census folder are accepted here and read by the sources that come with them.
+    """
+
+    journal: str | tuple[str, ...] = ()
+    access_log: str | tuple[str, ...] = ()
+    census: str = ""
+    connections_from: Literal["", "journal", "access-log"] = ""
+    hosts: tuple[str, ...] = ()
+    host_first: bool = False
+    cas: bool = True
+
+    @property
+    def journal_paths(self) -> tuple[str, ...]:
+        return (self.journal,) if isinstance(self.journal, str) else self.journal
+
+    @property
+    def connections_source(self) -> str:
+        """The source in charge of connections by web and mobile: the journal if there is one, unless set otherwise."""
+        if self.connections_from:
+            return self.connections_from
+        return "journal" if self.journal or not self.access_log else "access-log"
+
+
+@dataclass(frozen=True)
+class EstablishmentSettings:
+    """One establishment this agent serves; `folder` is what its sources' paths are relative to."""
+
+    uai: str
+    zone: ZoneInfo
+    type: str
+    folder: Path
+    sources: SourcesSettings
+    grants: tuple[GrantSettings, ...] | None = None
+
+    def grants_family(self, family: str, day: date) -> bool:
+        """Whether `family` may be counted on a local day."""
+        return self.grants_some_of(family, day, day)
+
+    def grants_some_of(self, family: str, first: date, last: date) -> bool:
+        """Whether `family` may be counted on some local day from `first` to `last`, both included."""
+        if self.grants is None:
+            return True
+        return any(
+            grant.family == family
+            and (grant.first is None or grant.first <= last)
+            and (grant.last is None or first <= grant.last)
+            for grant in self.grants
+        )
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """The whole process; `refused` are the establishments whose own settings cannot be used: the others go on."""
+
+    agent: str
+    state: Path
+    key: Path
+    cadence_seconds: float
+    bootstrap: str
+    establishments: tuple[EstablishmentSettings, ...]
+    refused: tuple[SettingsError, ...] = ()
+    clock: Clock = field(default_factory=Clock)
+
+
+_T = TypeVar("_T")
+
+
+def read_settings(path: Path) -> AgentSettings:
+    """Read and check a settings file; `SettingsError` names file and field of a fault that concerns the whole process."""
+    found = _convert(path, _read(path), _AgentFile)
+    if found.cadence_seconds <= 0:
+        raise SettingsError(str(path), "cadence_seconds", "must be greater than 0")
+    accepted: dict[str, EstablishmentSettings] = {}
+    refused: list[SettingsError] = []
+    for place, entry in enumerate(found.establishment):
+        try:
+            establishment = _establishment(path, place, entry, accepted)
+            accepted[establishment.uai] = establishment
+        except SettingsError as error:
+            refused.append(error)
+    return AgentSettings(
+        agent=found.agent,
+        state=path.parent / found.state,
+        key=path.parent / found.key,
+        cadence_seconds=found.cadence_seconds,
+        bootstrap=os.environ.get("TERRITORIALE_KAFKA") or found.kafka.bootstrap,
+        establishments=tuple(accepted.values()),
+        refused=tuple(refused),
+        clock=_clock(),
+    )
+
+
+def read_sources(folder: Path) -> SourcesSettings:
+    """What is to be read for the establishment whose sources live in `folder`."""
+    path = folder / SOURCES_FILE
+    sources = _convert(path, _read(path), SourcesSettings)
+    if sources.connections_from == "journal" and not sources.journal:
+        raise SettingsError(str(path), "connections_from", "is journal, but no journal is given")
+    if sources.connections_from == "access-log" and not sources.access_log:
+        raise SettingsError(str(path), "connections_from", "is access-log, but no access_log is given")
+    return sources
+
+
+def _establishment(
+    path: Path, place: int, entry: dict[str, Any], accepted: dict[str, EstablishmentSettings]
+) -> EstablishmentSettings:
+    where = f"establishment[{place}]"
+    checked = _convert(path, entry, _EstablishmentEntry, where)
+    uai = _checked_uai(path, where, checked.uai)
+    if uai in accepted:
+        raise SettingsError(str(path), f"{where}.uai", f"{uai} is given twice")
+    _check_grants(path, where, checked.grants or ())
+    folder = path.parent / checked.sources
+    return EstablishmentSettings(
+        uai=uai,
+        zone=_checked_zone(path, where, checked.zone),
+        type=checked.type,
+        folder=folder,
+        sources=read_sources(folder),
+        grants=checked.grants,
+    )
+
+
+def _checked_uai(path: Path, where: str, text: str) -> str:
+    try:
+        return parse_uai(text)
+    except InvalidUaiError as error:
+        raise SettingsError(str(path), f"{where}.uai", str(error)) from error
+
+
+def _checked_zone(path: Path, where: str, name: str) -> ZoneInfo:
+    if name not in available_timezones():
+        raise SettingsError(str(path), f"{where}.zone", f"{name!r} is not a time zone (for example Europe/Paris)")
+    return ZoneInfo(name)
+
+
+def _check_grants(path: Path, where: str, grants: tuple[GrantSettings, ...]) -> None:
+    for place, grant in enumerate(grants):
+        if grant.family not in CATALOGUE.families:
+            raise SettingsError(str(path), f"{where}.grants[{place}].family", f"no family {grant.family!r}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(str(path), "", "there is no such file") from None
+    except OSError as error:
+        raise SettingsError(str(path), "", f"cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), "", f"is not TOML: {error}") from error
+
+
+def _convert(path: Path, found: dict[str, Any], kind: type[_T], where: str = "") -> _T:
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        detail, _, place = str(error).partition(" - at `$")
+        field = f"{where}{place.rstrip('`')}".strip(".") or _field_in(detail)
+        raise SettingsError(str(path), field, detail) from error
+
+
+def _field_in(detail: str) -> str:
+    """Msgspec names a missing or unknown field in its text only."""
+    return detail.split("`")[-2] if detail.count("`") >= 2 else ""  # noqa: PLR2004 - a pair of backquotes
+
+
+def _clock() -> Clock:
+    text = os.environ.get("TERRITORIALE_NOW")
+    if not text:
+        return Clock()
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError("environment", "TERRITORIALE_NOW", f"{text!r} is not an ISO instant") from None
+    if instant.tzinfo is None:
+        raise SettingsError("environment", "TERRITORIALE_NOW", f"{text!r} has no offset")
+    return Clock(instant)

@@ -1,0 +1,232 @@
+"""Following files: known by how they begin, read on in decompressed bytes wherever they went (rules.md 3)."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from glob import glob, has_magic
+from hashlib import blake2b
+from typing import TYPE_CHECKING, BinaryIO
+
+from services.collector.errors import UnreadableSourceError
+from services.collector.journal import LONGEST_LINE, instant_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+HEAD = 4096
+"""Bytes at the beginning of a file by which it is known, or fewer while it is shorter."""
+BLOCK = 256 * 1024
+"""Bytes handled at a time."""
+LONGEST_GARBAGE = 256 * 1024 * 1024
+"""Bytes without a newline after which a file is taken for a decompression bomb, or for no journal, and left."""
+_GZIP = b"\x1f\x8b"
+UNREADABLE_TEXT = b"\xff"
+"""Stands for a line that is not UTF-8, so that the decoder sets it aside wherever the fault is."""
+
+
+def find(folder: Path, patterns: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Files that patterns name, each once, and the patterns that name none."""
+    found: dict[Path, None] = {}
+    missing = []
+    for pattern in patterns:
+        path = folder / pattern
+        matches = [path] if path.exists() else _matches(folder, pattern)
+        if not matches:
+            missing.append(pattern)
+        found.update(dict.fromkeys(match.resolve() for match in matches))
+    return list(found), missing
+
+
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    if not has_magic(pattern):
+        return []
+    paths = (folder / name for name in glob(pattern, root_dir=folder, recursive=True))
+    return sorted(path for path in paths if path.is_file())
+
+
+def digest(head: bytes) -> bytes:
+    """By which a beginning is recognised."""
+    return blake2b(head, digest_size=16).digest()
+
+
+@dataclass
+class Stretch:
+    """Whole lines in a row. `start` and `end` are positions in decompressed bytes; `raw` is what lines were split from."""
+
+    lines: list[bytes]
+    start: int
+    end: int
+    raw: bytes
+
+    def end_of(self, count: int) -> int:
+        """Position after the first `count` lines; what was passed over belongs to the first."""
+        if count == len(self.lines):
+            return self.end
+        after = sum(len(line) + 1 for line in self.raw.split(b"\n", count)[count:])
+        return self.end - after
+
+
+@dataclass(frozen=True)
+class KnownHead:
+    """How a known file begins: digest of its first `length` bytes.
+
+    Not `current`: how it began when it was shorter. That recognises a copy made then, and nothing longer.
+    """
+
+    file: int
+    length: int
+    digest: bytes
+    current: bool
+
+
+def recognise(head: bytes, known: Sequence[KnownHead]) -> int | None:
+    """The known file that begins as `head` does; the longest agreement wins."""
+    complete = head.rfind(b"\n") + 1 if len(head) < HEAD else 0
+    digests: dict[int, bytes] = {}
+    best: KnownHead | None = None
+    for each in known:
+        usable = each.length <= len(head) if each.current else each.length in (complete, len(head))
+        if not usable or not each.length or (best and best.length >= each.length):
+            continue
+        if each.length not in digests:
+            digests[each.length] = digest(head[: each.length])
+        if digests[each.length] == each.digest:
+            best = each
+    return best.file if best else None
+
+
+class Content:
+    """Decompressed bytes of a plain or gzip file, front to back; `UnreadableSourceError` where the archive is broken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file: BinaryIO = path.open("rb")
+            self._gzip = self._file.read(2) == _GZIP
+        except OSError as error:
+            raise UnreadableSourceError(f"{path}: {error.strerror}") from error
+        self._file.seek(0)
+        self._inflater = zlib.decompressobj(wbits=31)
+        self._rest = b""
+
+    def __enter__(self) -> Content:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; empty at the end."""
+        try:
+            return self._inflate(size) if self._gzip else self._file.read(size)
+        except (OSError, zlib.error) as error:
+            raise UnreadableSourceError(f"{self.path}: {error}") from error
+
+    def skip(self, position: int) -> bool:
+        """Go to a position from the beginning; False when the content ends before it."""
+        if not self._gzip:
+            end = self._file.seek(0, 2)
+            self._file.seek(min(position, end))
+            return position <= end
+        while position:
+            block = self.read(min(position, BLOCK))
+            if not block:
+                return False
+            position -= len(block)
+        return True
+
+    def _inflate(self, size: int) -> bytes:
+        """Never more than `size` bytes at once, whatever the archive would expand to."""
+        while True:
+            if self._inflater.eof:
+                self._rest = self._inflater.unused_data or self._file.read(BLOCK)
+                if not self._rest.strip(b"\0"):
+                    return b""
+                self._inflater = zlib.decompressobj(wbits=31)
+            given = self._rest or self._file.read(BLOCK)
+            found = self._inflater.decompress(given, size)
+            self._rest = self._inflater.unconsumed_tail
+            if found:
+                return found
+            if not given and not self._inflater.eof:
+                raise UnreadableSourceError(f"{self.path}: the archive is cut short")
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a file, decompressed; what a broken archive gives before it breaks."""
+    head = b""
+    with Content(path) as content:
+        while len(head) < HEAD:
+            try:
+                block = content.read(HEAD - len(head))
+            except UnreadableSourceError:
+                break
+            if not block:
+                break
+            head += block
+    return head
+
+
+def first_instant(head: bytes) -> float:
+    """When the first dated line of a file happened; files without one come last."""
+    found = (instant_of(line) for line in head.split(b"\n"))
+    return next((instant for instant in found if instant is not None), float("inf"))
+
+
+def last_instant(lines: Sequence[bytes]) -> float | None:
+    """When the last of some lines happened, None when it does not say."""
+    return instant_of(lines[-1])
+
+
+def stretches(content: Content, position: int, *, to_the_end: bool) -> Iterator[Stretch]:
+    """Whole lines from `position` on; a last one without newline only with `to_the_end`. Memory stays flat.
+
+    A line over the limit comes out as one byte that nobody can read, its own bytes being passed over.
+    """
+    if not content.skip(position):
+        return
+    rest, passed = b"", 0
+    while block := content.read(BLOCK):
+        whole, newline, tail = block.rpartition(b"\n")
+        if not newline:
+            rest, passed = _lengthen(content, rest, passed, block)
+            continue
+        text, start = rest + whole, position
+        position += passed + len(text) + 1
+        yield Stretch(_split(text, passed), start, position, text)
+        rest, passed = _lengthen(content, b"", 0, tail)
+    if to_the_end and (rest or passed):
+        yield Stretch(_split(rest, passed), position, position + passed + len(rest), rest)
+
+
+def _lengthen(content: Content, rest: bytes, passed: int, block: bytes) -> tuple[bytes, int]:
+    """The unfinished line with `block` added: its bytes, or only how many were passed over once it is too long."""
+    if passed + len(rest) + len(block) > LONGEST_GARBAGE:
+        raise UnreadableSourceError(f"{content.path}: {LONGEST_GARBAGE} bytes without a newline")
+    if passed or len(rest) + len(block) > LONGEST_LINE + 1:
+        return b"", passed + len(rest) + len(block)
+    return rest + block, 0
+
+
+def _split(text: bytes, passed: int) -> list[bytes]:
+    lines = text.split(b"\n")
+    if passed:
+        lines[0] = UNREADABLE_TEXT
+    if len(text) > LONGEST_LINE:
+        lines = [line if len(line.removesuffix(b"\r")) <= LONGEST_LINE else UNREADABLE_TEXT for line in lines]
+    return lines if _is_text(text) else [line if _is_text(line) else UNREADABLE_TEXT for line in lines]
+
+
+def _is_text(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

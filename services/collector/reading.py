@@ -1,0 +1,250 @@
+"""The journal as a source: its files followed together, oldest first, each batch committed with its positions."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from services.collector import files
+from services.collector.counting import Count
+from services.collector.errors import UnreadableSourceError
+from services.collector.files import Content, Stretch
+from services.collector.observation import APART, Heartbeats
+from services.collector.small import SmallProfiles
+from services.collector.sources import JOURNAL
+from services.collector.store import SourceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from services.collector.config import EstablishmentSettings
+    from services.collector.people import Known, SetKey
+    from services.collector.store import Store
+
+COMMIT_BYTES = 4 * 1024 * 1024
+"""Read between two commits: some 30,000 lines, a few tenths of a second, little enough to be read again after a crash."""
+ABREAST = 6 * 3600.0
+"""Seconds of its own time by which one file of a source may run ahead of another while several are read."""
+
+
+class Signature(NamedTuple):
+    """What changes when a file does."""
+
+    size: int
+    changed: int
+    inode: int
+
+
+class Follower:
+    """One file being read: from where it was left, a stretch of lines at a time."""
+
+    def __init__(self, path: Path, signature: Signature, head: bytes) -> None:
+        self.path, self.signature, self.head = path, signature, head
+        self.clock = files.first_instant(head)
+        self.file: int | None = None
+        self.position = self.committed = 0
+        self.ready = False
+        self._content = ExitStack()
+        self._stretches: Iterator[Stretch] = iter(())
+        self._current: Stretch | None = None
+        self._taken = 0
+
+    def open(self, file: int | None, position: int, *, to_the_end: bool) -> None:
+        """Start at the position at which the file, known or new, was left."""
+        self.file, self.position, self.committed, self.ready = file, position, position, True
+        content = self._content.enter_context(Content(self.path))
+        self._stretches = files.stretches(content, position, to_the_end=to_the_end)
+
+    def lines(self) -> list[bytes]:
+        """Lines that come next; none at the end."""
+        if self._current is None or self._taken == len(self._current.lines):
+            self._current, self._taken = next(self._stretches, None), 0
+        return self._current.lines[self._taken :] if self._current else []
+
+    def take(self, count: int) -> None:
+        """The first `count` of those lines are counted."""
+        if self._current is not None:
+            self._taken += count
+            self.position = self._current.end_of(self._taken)
+
+    def close(self) -> None:
+        self._content.close()
+
+
+class JournalSource:
+    """The journal of one establishment. `problems` says, file by file, why its end could not be stood at."""
+
+    name = JOURNAL
+
+    def __init__(self, establishment: EstablishmentSettings, number: int, store: Store) -> None:
+        self._establishment, self._number, self._store = establishment, number, store
+        self._followers: dict[Path, Follower] = {}
+        self._finished: dict[Path, Signature] = {}
+        self._broken: dict[Path, str] = {}
+        self.secret = store.secret
+        self.lines = 0
+        self.problems: list[str] = []
+
+    def known(self, key: SetKey) -> Known | None:
+        """How the stored set of this establishment's people is asked."""
+        return self._store.known(self._number, key)
+
+    def turn(self, now: datetime, *, budget: int, to_the_end: bool) -> bool:
+        """Read about `budget` bytes on; True once the end of every file is reached and none is missing or broken."""
+        paths, missing = files.find(self._establishment.folder, self._establishment.sources.journal_paths)
+        self._follow(paths)
+        try:
+            self._read(now, budget, to_the_end=to_the_end)
+        except BaseException:
+            self.close()
+            raise
+        self.problems = [f"{pattern}: no such file" for pattern in missing]
+        self.problems += [self._broken[path] for path in paths if path in self._broken]
+        return not self._followers and not self.problems
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is more to read at once."""
+        return bool(self._followers)
+
+    def close(self) -> None:
+        """Forget what is being read; the next turn starts from what was committed."""
+        for follower in self._followers.values():
+            follower.close()
+        self._followers.clear()
+        self._finished.clear()
+
+    # --- which files
+
+    def _follow(self, paths: list[Path]) -> None:
+        for path in paths:
+            if path not in self._followers:
+                self._follow_if_changed(path)
+
+    def _follow_if_changed(self, path: Path) -> None:
+        try:
+            status = path.stat()
+            signature = Signature(status.st_size, status.st_mtime_ns, status.st_ino)
+            if self._finished.get(path) != signature:
+                self._broken.pop(path, None)
+                self._followers[path] = Follower(path, signature, files.head_of(path))
+        except OSError as error:
+            self._broken[path] = f"{path}: {error.strerror}"
+        except UnreadableSourceError as error:
+            self._broken[path] = str(error)
+
+    def _finish(self, follower: Follower) -> None:
+        self._finished[follower.path] = follower.signature
+        del self._followers[follower.path]
+        follower.close()
+
+    def _identify(self, follower: Follower, *, to_the_end: bool) -> None:
+        """Recognise a file once its turn comes; a copy of one that is being read waits until that one is finished."""
+        file = files.recognise(follower.head, self._store.heads(self._number, self.name))
+        if file is not None and any(other.file == file for other in self._followers.values()):
+            follower.clock = math.inf
+        else:
+            follower.open(file, self._store.position(file) if file is not None else 0, to_the_end=to_the_end)
+
+    # --- reading
+
+    def _read(self, now: datetime, budget: int, *, to_the_end: bool) -> None:
+        count, moved = self._new_count(now), 0
+        while self._followers and budget > 0:
+            follower = min(self._followers.values(), key=lambda each: (each.clock, len(each.head)))
+            if not follower.ready:
+                moved = self._commit(count, now)
+                self._identify(follower, to_the_end=to_the_end)
+                continue
+            taken = self._advance(count, follower, now)
+            moved, budget = moved + taken, budget - taken
+            if moved >= COMMIT_BYTES:
+                moved = self._commit(count, now)
+        self._commit(count, now)
+
+    def _advance(self, count: Count, follower: Follower, now: datetime) -> int:
+        """Count what comes next in a file; returns how many bytes that was."""
+        before = follower.position
+        try:
+            lines = follower.lines()
+        except UnreadableSourceError as error:
+            self._broken[follower.path] = str(error)
+            lines = []
+        if not lines:
+            self._ended(count, follower, now)
+            return 0
+        count.last = follower.clock
+        taken = self._take(count, lines, self._abreast_of(follower))
+        follower.take(taken)
+        follower.clock = max(follower.clock, count.last) if math.isfinite(follower.clock) else count.last
+        self.lines += taken
+        return follower.position - before
+
+    def _abreast_of(self, follower: Follower) -> float:
+        others = (other.clock for other in self._followers.values() if other is not follower)
+        return min(others, default=math.inf) + ABREAST
+
+    def _take(self, count: Count, lines: list[bytes], abreast: float) -> int:
+        """Count lines until they run ahead of the other files; line by line only where they do."""
+        last = files.last_instant(lines)
+        if abreast == math.inf or (last is not None and last <= abreast):
+            count.take(lines)
+            return len(lines)
+        for place, line in enumerate(lines, 1):
+            count.take((line,))
+            if count.last > abreast:
+                return place
+        return len(lines)
+
+    def _ended(self, count: Count, follower: Follower, now: datetime) -> None:
+        """Commit before it is let go: a copy that waits for it starts where it ended."""
+        self._commit(count, now)
+        self._finish(follower)
+
+    # --- committing
+
+    def _new_count(self, now: datetime) -> Count:
+        store, state = self._store, self._store.source(self._number, self.name)
+        return Count(
+            self._establishment,
+            SmallProfiles(self._establishment.type, store.small_profiles(self._number)),
+            self,
+            now=now,
+            dropped=store.dropped_days(self._number),
+            heartbeats=Heartbeats(store.heartbeats(self._number, self.name)),
+            newest=-math.inf if state.newest is None else state.newest,
+        )
+
+    def _commit(self, count: Count, now: datetime) -> int:
+        """Write counts, people and positions in one transaction; returns 0, what is then left to commit."""
+        moved = [follower for follower in self._followers.values() if follower.position != follower.committed]
+        if moved:
+            gathered = count.gather()
+            with self._store.transaction():
+                self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=0)
+                self._save_source(count)
+                for follower in moved:
+                    self._save_position(follower)
+            count.forget_names()
+        return 0
+
+    def _save_position(self, follower: Follower) -> None:
+        if follower.file is None:
+            follower.file = self._store.add_file(self._number, self.name)
+        head = follower.head[: follower.position]
+        self._store.save_file(follower.file, follower.position, len(head), files.digest(head))
+        follower.committed = follower.position
+
+    def _save_source(self, count: Count) -> None:
+        """First and newest instants, heartbeats, and from where observation must be worked out again."""
+        state = self._store.source(self._number, self.name)
+        earliest = min(count.earliest, math.inf if state.earliest is None else state.earliest)
+        if count.beaten_from < math.inf:
+            self._store.save_heartbeats(self._number, self.name, count.heartbeats.spans)
+        if earliest < math.inf:
+            again = -math.inf if earliest == count.earliest else count.beaten_from - APART
+            observed = None if state.observed is None or again == -math.inf else min(state.observed, again)
+            self._store.save_source(self._number, self.name, SourceState(earliest, count.newest, state.stood, observed))

@@ -1,0 +1,48 @@
+"""What an establishment's sources supply, and what every source must be able to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from services.collector.config import SourcesSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+JOURNAL = "journal"
+JOURNAL_FAMILIES = (
+    "software",
+    "people",
+    "activities.scolarite",
+    "activities.communications",
+    "activities.travaux",
+    "activities.social",
+    "observed.journal",
+    "diagnostics",
+)
+
+
+class Source(Protocol):
+    """Something an agent reads for one establishment, turn after turn, each turn committed with its positions."""
+
+    name: str
+
+    def turn(self, now: datetime, *, budget: int, to_the_end: bool) -> bool:
+        """Read about `budget` bytes on and commit what they say; whether the end was reached.
+
+        `to_the_end`: a last line without newline counts (`--until-idle`).
+        """
+
+
+def families_of(sources: SourcesSettings | Mapping[str, Any]) -> list[str]:
+    """Families that an establishment's sources supply, in the catalogue's order.
+
+    `sources` is what `config.read_sources(folder)` returns, or the table that its `agent.toml` holds.
+    """
+    settings = sources if isinstance(sources, SourcesSettings) else msgspec.convert(dict(sources), SourcesSettings)
+    if not settings.journal:
+        return []
+    return ["web", *JOURNAL_FAMILIES] if settings.connections_source == JOURNAL else list(JOURNAL_FAMILIES)
