@@ -11,9 +11,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.clock import Clock
-from chassis.http import UnauthorizedError
 from contracts.registry import Registry
 from contracts.scope import Scope
+from services.identity.errors import RefusedTokenError
 from services.identity.scope import Rights, scope_of
 from services.identity.store import RegistryStore
 
@@ -49,11 +49,11 @@ class Directory:
             )
 
     async def scope_of_token(self, token: str) -> TokenScope:
-        """What the bearer may see now; `UnauthorizedError`, and nothing more, for an unknown, expired or revoked token."""
+        """What the bearer may see now; `RefusedTokenError`, and nothing more, for an unknown, expired or revoked token."""
         async with self._snapshot() as store:
             row = await store.token(digest(token))
             if row is None or not row.usable(self._clock.real_now()):
-                raise UnauthorizedError
+                raise RefusedTokenError
             (territory,) = await store.territories([row.territory])
             now = self._clock.now()
             agreed = await store.agreed(territory.id, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.http import NamedError, UnavailableError
+from chassis.http import NamedError, UnauthorizedError, UnavailableError
 
 
 class RefusedEntryError(NamedError):
@@ -99,6 +99,12 @@ class UnknownGrantError(NotFoundError):
 
 class UnknownTokenError(NotFoundError):
     code, title = "unknown_token", "No such token"
+
+
+class RefusedTokenError(UnauthorizedError):
+    """Unknown, expired or revoked: one answer, and another code than that of an asker without the internal token."""
+
+    code, title = "refused_token", "No such token in force"
 
 
 class RegistryMissingError(UnavailableError):

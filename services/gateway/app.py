@@ -1,0 +1,70 @@
+"""Wires the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from chassis.http import add_problem_handlers, health_router
+from services.gateway import documents, figures
+from services.gateway.config import GatewaySettings
+from services.gateway.errors import answer_fault
+from services.gateway.gate import Gate, SecurityHeaders
+from services.gateway.live import Live, live_router
+from services.gateway.rate import RateLimit
+from services.gateway.readers import Readers
+from services.gateway.rights import PREFIX, check_rights
+from services.gateway.rights_watch import RightsWatch
+from services.gateway.upstream import IdentityClient, QueryClient, connect, is_ready
+
+REDIS_TIMEOUT_SECONDS = 0.5
+"""Redis answers in a millisecond or is away; nobody waits for it."""
+DESCRIPTION = (
+    "Statistiques d'usage d'un territoire. Authorization: Bearer et un jeton ; les erreurs sont des problem+json."
+)
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """The public application: routes of figures and documents behind the gate."""
+    redis = Redis.from_url(
+        settings.redis.get_secret_value(),
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+    )
+    identity = IdentityClient(connect(settings.identity_url, settings.internal_token))
+    query = QueryClient(connect(settings.query_url, settings.internal_token))
+    readers = Readers(identity, RightsWatch(redis, identity), settings.clock)
+    live = Live(settings.kafka, readers, settings.live_tick_seconds)
+
+    async def ready() -> bool:
+        return all(await asyncio.gather(is_ready(identity.client), is_ready(query.client)))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        live.close_on_signal()
+        following = asyncio.create_task(live.follow())
+        yield
+        live.close()
+        following.cancel()
+        await asyncio.gather(following, identity.client.aclose(), query.client.aclose(), return_exceptions=True)
+        await redis.aclose()
+
+    app = FastAPI(
+        title="Console territoriale", version="1", description=DESCRIPTION, lifespan=lifespan,
+        openapi_url=None, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    app.state.query = query
+    app.openapi = lambda: documents.describe(app)  # type: ignore[method-assign]
+    add_problem_handlers(app)
+    app.add_exception_handler(Exception, answer_fault)
+    for router in (figures.router, live_router(live), documents.router):
+        app.include_router(router, prefix=PREFIX)
+    app.include_router(health_router(ready))
+    app.add_middleware(Gate, readers=readers, rate=RateLimit(redis, settings.requests_per_minute))
+    app.add_middleware(SecurityHeaders)
+    check_rights(app)
+    return app
