@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Generic, NamedTuple, TypeVar
 
 from services.aggregator.cells import gather, greatest, scatter
 
@@ -27,14 +27,17 @@ class State(NamedTuple):
     cells: bytes
 
 
-class Merged(NamedTuple):
-    """The keys whose state changed, and how many arrivals a higher restatement made void."""
-
-    states: dict[Key, State]
-    lower: list[Key]
+AnyKey = TypeVar("AnyKey", bound=Hashable)
 
 
-def merge(stored: Mapping[Key, State], arrivals: Iterable[tuple[Key, State]]) -> Merged:
+class Merged(NamedTuple, Generic[AnyKey]):
+    """The keys whose state changed, and those of arrivals that a higher restatement made void."""
+
+    states: dict[AnyKey, State]
+    lower: list[AnyKey]
+
+
+def merge(stored: Mapping[AnyKey, State], arrivals: Iterable[tuple[AnyKey, State]]) -> Merged[AnyKey]:
     """Merge `arrivals` into `stored` (which is left alone); a higher restatement replaces, a lower one is ignored.
 
     `as_of` grows with every arrival, even an ignored one: only so does it not depend on their order.
@@ -49,12 +52,12 @@ def merge(stored: Mapping[Key, State], arrivals: Iterable[tuple[Key, State]]) ->
 
 
 def _sort_out(
-    stored: Mapping[Key, State], arrivals: Iterable[tuple[Key, State]]
-) -> tuple[dict[Key, list[State]], dict[Key, int], list[Key]]:
+    stored: Mapping[AnyKey, State], arrivals: Iterable[tuple[AnyKey, State]]
+) -> tuple[dict[AnyKey, list[State]], dict[AnyKey, int], list[AnyKey]]:
     """The states of the highest restatement of each key, the newest append time of each, and the keys of ignored arrivals."""
-    heaps: dict[Key, list[State]] = {}
-    newest: dict[Key, int] = {}
-    lower: list[Key] = []
+    heaps: dict[AnyKey, list[State]] = {}
+    newest: dict[AnyKey, int] = {}
+    lower: list[AnyKey] = []
     for key, state in arrivals:
         heap = heaps.get(key)
         if heap is None:

@@ -102,7 +102,7 @@ parked = Table(
     Column("as_of", DateTime(timezone=True), nullable=False),
     Column("parked_at", DateTime(timezone=True), nullable=False),
     Column("cells", LargeBinary, nullable=False),
-    comment="Reports that a grant or an upgrade may still let in; merged like reports, kept 35 days. `start`: UTC hour or date.",
+    comment="Reports that a grant or an upgrade may still let in; merged like reports, kept 35 days. `start` as reported.",
 )
 
 outcomes = Table(

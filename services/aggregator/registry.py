@@ -1,0 +1,133 @@
+"""What identity says of establishments, conventions, keys and grants, indexed for a message's checks, and kept up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+
+import httpx
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from contracts.registry import AgentKey, Convention, Registry
+from contracts.signing import public_from_text
+
+ASK_AGAIN_AFTER_S = 1.0
+"""Something unknown makes us ask identity at once, but a flood of unknown things not more often than this."""
+RETRY_S = 0.5
+TIMEOUT_S = 10
+DIAGNOSTICS = "diagnostics"
+_FIRST, _LAST = 0, 10_000_000
+_ALWAYS: tuple[tuple[int, int], ...] = ()
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One snapshot of the registry, by what is looked up. Grants are pairs of first and last day, as ordinals."""
+
+    version: int = -1
+    zones: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, list[tuple[AgentKey, Ed25519PublicKey]]] = field(default_factory=dict)
+    grants: dict[tuple[str, str, str], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    conventions: dict[str, list[Convention]] = field(default_factory=dict)
+
+    def refusal(self, uai: str, now: datetime) -> str | None:
+        """Why nothing of this establishment may be kept now; None where a convention is in force."""
+        if uai not in self.zones:
+            return "unknown_establishment"
+        conventions = self.conventions.get(uai, [])
+        if any(convention.in_force(now) for convention in conventions):
+            return None
+        ended = any(convention.valid_to and convention.valid_to <= now for convention in conventions)
+        return "convention_ended" if ended else "no_convention"
+
+    def public_keys(self, agent: str, appended: datetime) -> list[Ed25519PublicKey]:
+        """The agent's keys that were valid when Kafka appended a message."""
+        return [public for key, public in self.keys.get(agent, ()) if key.valid_at(appended)]
+
+    def granted(self, agent: str, uai: str, family: str, first: int, last: int) -> bool:
+        """Whether some day of [first, last] is granted."""
+        return any(start <= last and first <= end for start, end in self.grants.get((agent, uai, family), _ALWAYS))
+
+
+def index(registry: Registry) -> Directory:
+    """The snapshot indexed; whoever holds any grant of an establishment may report its diagnostics for those days."""
+    conventions: defaultdict[str, list[Convention]] = defaultdict(list)
+    for convention in registry.conventions:
+        conventions[convention.uai].append(convention)
+    grants: defaultdict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
+    for grant in registry.grants:
+        first = grant.from_day.toordinal() if grant.from_day else _FIRST
+        last = grant.to_day.toordinal() if grant.to_day else _LAST
+        for family in {grant.family, DIAGNOSTICS}:
+            grants[grant.agent, grant.uai, family].append((first, last))
+    return Directory(
+        registry.version,
+        {establishment.uai: establishment.zone for establishment in registry.establishments},
+        _index_keys(registry.keys),
+        {key: tuple(spans) for key, spans in grants.items()},
+        dict(conventions),
+    )
+
+
+def _index_keys(keys: list[AgentKey]) -> dict[str, list[tuple[AgentKey, Ed25519PublicKey]]]:
+    found: defaultdict[str, list[tuple[AgentKey, Ed25519PublicKey]]] = defaultdict(list)
+    for key in keys:
+        try:
+            found[key.agent].append((key, public_from_text(key.public_key)))
+        except ValueError:
+            log.exception("A key of the registry is no Ed25519 key; enrol this agent again", agent=key.agent)
+    return dict(found)
+
+
+class RegistryClient:
+    """Keeps the last snapshot that identity gave; while identity is away, the last one stands."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
+        )
+        self._tag = ""
+        self._asked = float("-inf")
+        self._asking = asyncio.Lock()
+        self.directory = Directory()
+
+    async def refresh(self) -> bool:
+        """Ask identity; whether something changed. Unreachable: said once a try, nothing changes."""
+        async with self._asking:
+            self._asked = monotonic()
+            try:
+                return await self._ask()
+            except (httpx.HTTPError, msgspec.MsgspecError) as error:
+                log.warning("The registry cannot be read; the last one stands", cause=repr(error))
+                return False
+
+    async def _ask(self) -> bool:
+        answer = await self._http.get("/internal/registry", headers={"If-None-Match": self._tag})
+        if answer.status_code == httpx.codes.NOT_MODIFIED:
+            return False
+        answer.raise_for_status()
+        self.directory = index(msgspec.json.decode(answer.content, type=Registry))
+        self._tag = answer.headers.get("ETag", "")
+        log.info("Registry read", version=self.directory.version)
+        return True
+
+    async def refresh_for_unknown(self) -> bool:
+        """Ask because something unknown was met, unless we have just asked; whether something changed."""
+        return monotonic() - self._asked >= ASK_AGAIN_AFTER_S and await self.refresh()
+
+    async def wait(self) -> None:
+        """At first start nothing can be judged without a registry: wait for identity."""
+        while True:
+            if await self.refresh():
+                return
+            await asyncio.sleep(RETRY_S)
+
+    async def close(self) -> None:
+        await self._http.aclose()
