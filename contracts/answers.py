@@ -60,6 +60,36 @@ class TableAnswer(msgspec.Struct, frozen=True, rename={"first_day": "from", "las
     notes: list[str] = []
 
 
+class WidgetRow(msgspec.Struct, frozen=True):
+    """One line of a widget: a profile, a channel, an access; cells in the widget's column order."""
+
+    id: str
+    label: str
+    cells: list[AnswerCell]
+
+
+class Widget(msgspec.Struct, frozen=True):
+    """A small table over all the establishments chosen; columns without an indicator of their own have none."""
+
+    id: str
+    label: str
+    columns: list[AnswerColumn]
+    rows: list[WidgetRow]
+
+
+class SummaryAnswer(msgspec.Struct, frozen=True, rename={"first_day": "from", "last_day": "to"}):
+    """A page's recap; `first_day` to `last_day` are the window's dates, both included."""
+
+    page: str
+    window: str
+    first_day: date
+    last_day: date
+    complete: bool
+    as_of: datetime | None
+    widgets: list[Widget]
+    notes: list[str] = []
+
+
 class DailyPoint(msgspec.Struct, frozen=True):
     date: date
     connections: AnswerCell

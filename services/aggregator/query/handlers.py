@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from contracts.questions import TableQuestion
+from contracts.questions import FreshnessQuestion, SeriesQuestion, SummaryQuestion, TableQuestion
 from services.aggregator.query.errors import MalformedQuestionError
 from services.aggregator.query.service import Queries
 
@@ -31,6 +31,22 @@ def router() -> APIRouter:
     @api.post("/tables")
     async def table(request: Request, ask: Ask) -> Response:
         return _ready(await ask.table(await _question(request, TableQuestion)))
+
+    @api.post("/summaries")
+    async def summary(request: Request, ask: Ask) -> Response:
+        return _ready(await ask.summary(await _question(request, SummaryQuestion)))
+
+    @api.post("/series/daily")
+    async def daily(request: Request, ask: Ask) -> Response:
+        return _ready(await ask.daily(await _question(request, SeriesQuestion)))
+
+    @api.post("/series/hourly")
+    async def hourly(request: Request, ask: Ask) -> Response:
+        return _ready(await ask.hourly(await _question(request, SeriesQuestion)))
+
+    @api.post("/freshness")
+    async def freshness(request: Request, ask: Ask) -> Response:
+        return _ready(await ask.freshness(await _question(request, FreshnessQuestion)))
 
     return api
 

@@ -16,7 +16,7 @@ from services.aggregator.query.columns import SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts
 from services.aggregator.query.observation import GRACE, Observation, access_log_days, observe
-from services.aggregator.query.sheets import Moment, Pile, Sheet, Span
+from services.aggregator.query.sheets import Moment, Pile, Piles, Sheet, Span
 from services.aggregator.query.states import Flags
 from services.aggregator.query.windows import Window
 
@@ -61,7 +61,7 @@ class Readings:
     @property
     def only_logged(self) -> Flags:
         """Lines whose connections were counted from an access log all the window long."""
-        every_day = self.logged_days == self.roll.open_days(self.window.first_day, self.window.last_day)
+        every_day = self.logged_days >= self.roll.open_days(self.window.first_day, self.window.last_day)
         logged: Flags = every_day & (self.logged_days > 0)
         return logged
 
@@ -74,10 +74,10 @@ class Reader:
         self._window = window
         self._moment = moment
         self._plan = plan
-        self._main = Span(window.grain, window.start, window.start)
+        self._main = Span.of_period(window.grain, window.start)
         self._late = self._main if window.grain == "day" else self._late_days()
-        self._month = _period("month", month_start(window.first_day)) if window.grain == "day" else self._main
-        self._census = _period("school_year", school_year_start(window.last_day))
+        self._month = Span.of_period("month", month_start(window.first_day)) if window.grain == "day" else self._main
+        self._census = Span.of_period("school_year", school_year_start(window.last_day))
 
     @property
     def spans(self) -> set[Span]:
@@ -89,13 +89,13 @@ class Reader:
             spans.add(self._census)
         return spans
 
-    def read(self, sheets: Sequence[Sheet], days: Sequence[Sheet] = ()) -> Readings:
+    def read(self, piles: Piles, days: Sequence[Sheet] = ()) -> Readings:
         """Readings of the sheets of `spans`; `days`: all the window's day sheets of the lines of mixed sources."""
         window, now = self._window, self._moment.now
-        main = self._pile(self._main, sheets)
-        late = self._pile(self._late, sheets)
-        census = self._pile(self._census if self._plan.censuses else None, sheets)
-        small = self._small(self._pile(self._month, sheets))
+        main = piles.of(self._main)
+        late = piles.of(self._late)
+        census = piles.of(self._census if self._plan.censuses else None)
+        small = self._small(piles.of(self._month))
         held_back = self._held_back()
         return Readings(
             roll=self._roll,
@@ -118,9 +118,6 @@ class Reader:
     def _is_open_year(self) -> bool:
         """A year's sheet tells in how many of its months a profile was small, not in which: said of any year still open."""
         return self._window.grain == "school_year" and not self._window.complete
-
-    def _pile(self, span: Span | None, sheets: Sequence[Sheet]) -> Pile:
-        return Pile(self._roll, filter(span.holds, sheets) if span else (), self._plan.codes)
 
     def _late_days(self) -> Span | None:
         """Days of the period with hours too recent to be held against anyone, or past the territory's date."""
@@ -181,7 +178,3 @@ class Reader:
             month_end = next_start("month", month_start(opened)) - _ONE_DAY
             flags[place] = bounds("day", month_end, self._roll.lines[place].zone)[1] > now
         return flags
-
-
-def _period(grain: str, start: date) -> Span:
-    return Span("month" if grain == "month" else "school_year", start, start)

@@ -11,17 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis.clock import Clock
 from chassis.http import UnavailableError
-from contracts.answers import TableAnswer
-from contracts.questions import TableQuestion
-from services.aggregator.query import tables
+from contracts.answers import DailySeries, Freshness, HourlySeries, SummaryAnswer, TableAnswer
+from contracts.questions import FreshnessQuestion, SeriesQuestion, SummaryQuestion, TableQuestion
+from services.aggregator.query import daily, hourly, summaries, tables
 from services.aggregator.query.columns import Plan
+from services.aggregator.query.freshness import freshness
 from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
-from services.aggregator.query.sheets import Moment, Sheet, Span
-from services.aggregator.query.store import read_sheets, snapshot
-from services.aggregator.query.windows import Window, territory_date
+from services.aggregator.query.sheets import Moment, Piles, Sheet, Span
+from services.aggregator.query.store import read_hours, read_last_observed, read_sheets, snapshot
+from services.aggregator.query.windows import Window, resolve, territory_date
 
 
 class Queries:
@@ -42,6 +43,41 @@ class Queries:
         readings = await self._read(roll, window, moment, shape.plan)
         return tables.answer(shape, readings, threshold=scoped.scope.territory.threshold, sort=question.sort)
 
+    async def summary(self, question: SummaryQuestion) -> SummaryAnswer:
+        """The widgets of one page over the establishments chosen."""
+        plan = summaries.plan(question.page)
+        scoped = self._scopes.lines_of(question.scope)
+        moment = self._moment(scoped)
+        window = resolve(question.window, question.school_year, moment.today)
+        readings = await self._read(scoped.chosen(question.establishments), window, moment, plan)
+        return summaries.answer(question.page, readings, threshold=scoped.scope.territory.threshold)
+
+    async def daily(self, question: SeriesQuestion) -> DailySeries:
+        """Four weeks and today, by day."""
+        scoped = self._scopes.lines_of(question.scope)
+        roll, moment = scoped.chosen(question.establishments), self._moment(scoped)
+        async with self._reading() as connection:
+            sheets = await read_sheets(connection, roll.uais, daily.spans(moment.today))
+        piles = Piles(roll, sheets, daily.PLAN.codes)
+        return daily.series(roll, moment, piles, threshold=scoped.scope.territory.threshold)
+
+    async def hourly(self, question: SeriesQuestion) -> HourlySeries:
+        """Three weeks, by hour of the local day."""
+        scoped = self._scopes.lines_of(question.scope)
+        roll, moment = scoped.chosen(question.establishments), self._moment(scoped)
+        async with self._reading() as connection:
+            sheets = await read_sheets(connection, roll.uais, [hourly.span(moment.today)])
+            hours = await read_hours(connection, roll.uais, hourly.FAMILIES, *hourly.instants(roll, moment.today))
+        return hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), hours)
+
+    async def freshness(self, question: FreshnessQuestion) -> list[Freshness]:
+        """Until when each granted family of each establishment has been observed."""
+        scoped = self._scopes.lines_of(question.scope)
+        roll = scoped.chosen(question.establishments)
+        async with self._reading() as connection:
+            newest = await read_last_observed(connection, roll.uais)
+        return freshness(roll, self._moment(scoped).today, newest)
+
     def _moment(self, scoped: ScopedLines) -> Moment:
         now = self._clock.now()
         return Moment(now, territory_date(now, scoped.scope.territory.zone))
@@ -51,7 +87,7 @@ class Queries:
         async with self._reading() as connection:
             sheets = await read_sheets(connection, roll.uais, reader.spans)
             days = await self._mixed_days(connection, roll, window)
-        return reader.read(sheets, days)
+        return reader.read(Piles(roll, sheets, plan.codes), days)
 
     async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Sheet]:
         """Day sheets of the lines whose connections changed source during the window; seldom any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,13 @@ class Span(NamedTuple):
     first: date
     last: date
 
-    def holds(self, sheet: Sheet) -> bool:
-        return sheet.grain == self.grain and self.first <= sheet.start <= self.last
+    def holds(self, grain: Grain, start: date) -> bool:
+        return grain == self.grain and self.first <= start <= self.last
+
+    @classmethod
+    def of_period(cls, grain: Grain, start: date) -> Span:
+        """The one period that starts there."""
+        return cls(grain, start, start)
 
 
 class Moment(NamedTuple):
@@ -67,3 +73,23 @@ class Pile:
     def sum_of(self, codes: Iterable[int]) -> Counts:
         """For each line the sum of these cells."""
         return add_by_line(self.lines, self.counts[:, self.codes.places(codes)].sum(axis=1), self._size)
+
+
+class Piles:
+    """The sheets read for one question; each span is unpacked once, however many windows share it."""
+
+    def __init__(self, roll: Roll, sheets: Iterable[Sheet], codes: Codes) -> None:
+        self._roll = roll
+        self._codes = codes
+        self._by_period: dict[tuple[Grain, date], list[Sheet]] = {}
+        for sheet in sheets:
+            self._by_period.setdefault((sheet.grain, sheet.start), []).append(sheet)
+        self._piles: dict[Span | None, Pile] = {None: Pile(roll, (), codes)}
+
+    def of(self, span: Span | None) -> Pile:
+        """The sheets of a span; none for no span."""
+        if span not in self._piles:
+            assert span
+            periods = [sheets for (grain, start), sheets in self._by_period.items() if span.holds(grain, start)]
+            self._piles[span] = Pile(self._roll, chain.from_iterable(periods), self._codes)
+        return self._piles[span]

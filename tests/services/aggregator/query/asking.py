@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 
-from contracts.answers import AnswerCell, TableAnswer
+import numpy as np
+
+from contracts.answers import AnswerCell, DailyPoint, SummaryAnswer, TableAnswer
+from contracts.catalogue import CATALOGUE
 from contracts.questions import TableQuestion
 from contracts.scope import Scope
-from services.aggregator.query import tables
-from services.aggregator.query.lines import ScopedLines
+from services.aggregator.query import daily, hourly, summaries, tables
+from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader
-from services.aggregator.query.sheets import Moment, Span
-from services.aggregator.query.windows import territory_date
+from services.aggregator.query.sheets import Moment, Piles, Sheet, Span
+from services.aggregator.query.windows import resolve, territory_date
 from tests.services.aggregator.query.ledger import Ledger
 
+Hourly = Mapping[tuple[str, str], Sequence[tuple[int, int, bool]]]
+"""Hour reports by UAI and family: UTC second, total, cut."""
 NOW = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
 """18 h 30 in Paris, on a Friday."""
 
@@ -29,12 +35,55 @@ def ask(
     window = tables.window_of(question, shape.table, moment)
     roll = scoped.chosen(question.establishments, question.search)
     reader = Reader(roll, window, moment, shape.plan)
-    every = ledger.sheets()
-    sheets = [sheet for sheet in every if sheet.uai in roll.place and any(span.holds(sheet) for span in reader.spans)]
-    mixed = {line.uai for line, flag in zip(roll.lines, is_mixed(roll, window), strict=True) if flag}
-    span = Span("day", window.first_day, window.last_day)
-    days = [sheet for sheet in every if sheet.uai in mixed and span.holds(sheet)]
-    return tables.answer(shape, reader.read(sheets, days), threshold=scope.territory.threshold, sort=question.sort)
+    mixed = roll.take(np.flatnonzero(is_mixed(roll, window)))
+    sheets = _stored(ledger, roll, reader.spans)
+    days = _stored(ledger, mixed, [Span("day", window.first_day, window.last_day)])
+    return tables.answer(
+        shape,
+        reader.read(Piles(roll, sheets, shape.plan.codes), days),
+        threshold=scope.territory.threshold,
+        sort=question.sort,
+    )
+
+
+def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span]) -> list[Sheet]:
+    """What the store would read."""
+    asked = list(spans)
+    return [
+        sheet
+        for sheet in ledger.sheets()
+        if sheet.uai in roll.place and any(span.holds(sheet.grain, sheet.start) for span in asked)
+    ]
+
+
+def ask_daily(ledger: Ledger, scope: Scope, *, now: datetime = NOW) -> list[DailyPoint]:
+    roll = ScopedLines(scope).all
+    moment = Moment(now, territory_date(now, scope.territory.zone))
+    sheets = _stored(ledger, roll, daily.spans(moment.today))
+    return daily.series(roll, moment, Piles(roll, sheets, daily.PLAN.codes), threshold=5).points
+
+
+def ask_hourly(
+    ledger: Ledger, scope: Scope, hours: Hourly, *, now: datetime = NOW
+) -> dict[tuple[date, int], AnswerCell]:
+    roll = ScopedLines(scope).all
+    moment = Moment(now, territory_date(now, scope.territory.zone))
+    sheets = _stored(ledger, roll, [hourly.span(moment.today)])
+    packed = [
+        hourly.Hours(uai, CATALOGUE.families[family].number, np.array(reports, hourly.HOUR_TYPE))
+        for (uai, family), reports in hours.items()
+    ]
+    points = hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), packed).points
+    return {(point.date, point.hour): point.connections for point in points}
+
+
+def ask_summary(ledger: Ledger, scope: Scope, window: str, *, now: datetime = NOW) -> SummaryAnswer:
+    roll = ScopedLines(scope).all
+    moment = Moment(now, territory_date(now, scope.territory.zone))
+    plan = summaries.plan("connexions")
+    reader = Reader(roll, resolve(window, None, moment.today), moment, plan)
+    sheets = _stored(ledger, roll, reader.spans)
+    return summaries.answer("connexions", reader.read(Piles(roll, sheets, plan.codes)), threshold=5)
 
 
 def cell(answer: TableAnswer, uai: str, column: str) -> AnswerCell:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from contracts.catalogue import CATALOGUE, GRAINS, Grain
-from contracts.packed import pack
+from contracts.packed import pack, unpack
 from contracts.periods import hours_of_day
 from contracts.registry import ConventionKind, Establishment, Grant, Territory
 from contracts.scope import Scope, VisibleEstablishment
@@ -50,11 +50,9 @@ class Ledger:
         self.report(uai, family, "day", day, {**self._stored(uai, family, day), code: n})
 
     def _stored(self, uai: str, family: str, day: date) -> dict[int, int]:
-        from contracts.packed import unpack
-
         key = Key(uai, CATALOGUE.families[family].number, GRAINS.index("day"), day.toordinal(), 1)
-        codes, counts = unpack(self.states[key].cells) if key in self.states else ([], [])
-        return dict(zip(map(int, codes), map(int, counts), strict=True))
+        codes, counts = unpack(self.states[key].cells if key in self.states else b"")
+        return dict(zip(codes.tolist(), counts.tolist(), strict=True))
 
     def observe(
         self,
