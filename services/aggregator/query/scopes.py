@@ -8,6 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 from contracts.scope import Scope
+from services.aggregator.query.errors import MalformedQuestionError
 from services.aggregator.query.lines import ScopedLines
 
 KEPT = 64
@@ -23,12 +24,18 @@ class Scopes:
         self._kept = kept
 
     def lines_of(self, scope: msgspec.Raw) -> ScopedLines:
-        """The lines of a scope given as JSON; msgspec.ValidationError when it is none."""
+        """The lines of a scope given as JSON; `MalformedQuestionError` when it is none."""
         key = blake2b(bytes(scope), digest_size=32).digest()
         lines = self._known.get(key)
         if lines is None:
-            lines = self._known[key] = ScopedLines(self._decoder.decode(scope))
+            lines = self._known[key] = ScopedLines(self._decode(scope))
             while len(self._known) > self._kept:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return lines
+
+    def _decode(self, scope: msgspec.Raw) -> Scope:
+        try:
+            return self._decoder.decode(scope)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MalformedQuestionError(f"scope: {error}") from error

@@ -88,7 +88,7 @@ async def read_last_observed(connection: AsyncConnection, uais: Sequence[str]) -
 
 
 def _newest(family: str) -> Select[tuple[str, str, date, bytes]]:
-    asked = func.unnest(_UAIS).table_valued("uai", name="asked")
+    asked = func.unnest(_UAIS).table_valued("uai", name="asked").render_derived()
     newest = (
         select(reports.c.start, reports.c.cells)
         .where(

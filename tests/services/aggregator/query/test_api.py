@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 import httpx
 import msgspec
@@ -12,12 +12,13 @@ import pytest
 from pydantic import SecretStr
 
 from chassis.database import create_engine, migrate
-from contracts.catalogue import GRAINS
+from contracts.catalogue import CATALOGUE, GRAINS
+from contracts.packed import pack
 from contracts.scope import Scope
 from services.aggregator.query.app import create_app
 from services.aggregator.query.config import QuerySettings
 from services.aggregator.store import MIGRATIONS
-from services.aggregator.tables import SCHEMA, sheets
+from services.aggregator.tables import SCHEMA, hours, reports, sheets
 from tests.services.aggregator.query.asking import NOW
 from tests.services.aggregator.query.ledger import Ledger, scope, visible
 from tests.support.servers import Database
@@ -44,12 +45,10 @@ class Asker:
 async def api(module_database: Database) -> AsyncIterator[Asker]:
     engine = create_engine(module_database.usage, application="test")
     await migrate(engine, MIGRATIONS, schema=SCHEMA)
-    rows = [
-        {**sheet._asdict(), "grain": GRAINS.index(sheet.grain), "folded": b"", "frozen": False}
-        for sheet in _ledger().sheets()
-    ]
     async with engine.begin() as connection:
-        await connection.execute(sheets.insert(), rows)
+        await connection.execute(sheets.insert(), _sheet_rows())
+        await connection.execute(hours.insert(), _hour_rows())
+        await connection.execute(reports.insert(), _observed_rows())
     await engine.dispose()
     settings = QuerySettings(usage_database=SecretStr(module_database.usage), internal_token=SecretStr(TOKEN), now=NOW)
     app = create_app(settings)
@@ -71,6 +70,35 @@ def _ledger() -> Ledger:
     return ledger
 
 
+def _sheet_rows() -> list[dict[str, object]]:
+    return [
+        {**sheet._asdict(), "grain": GRAINS.index(sheet.grain), "folded": b"", "frozen": False}
+        for sheet in _ledger().sheets()
+    ]
+
+
+def _hour_rows() -> list[dict[str, object]]:
+    """Eight in the morning, counted by two agents; one of their reports is cut."""
+    start = datetime(2026, 11, 19, 7, tzinfo=UTC)
+    common = {"uai": A, "family": CATALOGUE.families["web"].number, "start": start, "as_of": start, **_REPORT}
+    return [{**common, "agent": agent, "total": 4 + agent, "cut": agent == 1} for agent in (1, 2)]
+
+
+def _observed_rows() -> list[dict[str, object]]:
+    minutes = CATALOGUE.select("observed.journal", "minutes")
+    family = CATALOGUE.families["observed.journal"].number
+    return [
+        {
+            "uai": A, "family": family, "grain": GRAINS.index("day"), "start": YESTERDAY, "agent": agent, "cut": False,
+            "as_of": NOW, **_REPORT, "cells": pack([minutes[agent]], [30]),
+        }
+        for agent in (1, 2)
+    ]  # fmt: skip
+
+
+_REPORT = {"restatement": 0, "cells": b""}
+
+
 async def test_a_table_in_every_window(api: Asker):
     for window, expected in (
         ("last-day", 70_300),
@@ -85,6 +113,41 @@ async def test_a_table_in_every_window(api: Asker):
         assert answer["total"][0]["value"] == expected
         assert [row["name"] for row in answer["rows"]] == ["Émile", "Zola"]
         assert answer["as_of"] == "2026-11-20T12:00:00Z"
+
+
+async def test_the_summary(api: Asker):
+    answer = (await api.ask("summaries", page="connexions", window="last-day")).json()
+    assert answer["widgets"][0]["rows"][0]["cells"][0] == {"value": 70_300}
+    assert (answer["from"], answer["to"]) == ("2026-11-19", "2026-11-19")
+
+
+async def test_the_series(api: Asker):
+    daily = (await api.ask("series/daily")).json()["points"]
+    assert daily[-2]["connections"] == {"value": 70_300}
+    assert daily[-1]["connections"] == {"value": None, "state": "nd", "left_out": 2}
+    hourly = (await api.ask("series/hourly", establishments=[A.lower()])).json()["points"]
+    assert len(hourly) == 21 * 24
+    assert hourly[-16] == {
+        "date": "2026-11-19", "hour": 8, "connections": {"value": 11, "state": "partial", "share": 1.0},
+    }  # fmt: skip
+
+
+async def test_freshness(api: Asker):
+    found = (await api.ask("freshness")).json()
+    assert {"uai": A, "family": "web", "observed_until": "2026-11-19T01:30:00Z"} in found
+    assert {"uai": B, "family": "people", "observed_until": None} in found
+
+
+async def test_search_and_sort(api: Asker):
+    question = {"table": "connexions.authentifiees", "window": "last-day", "sort": "-total.all"}
+    found = (await api.ask("tables", **question)).json()
+    assert [row["name"] for row in found["rows"]] == ["Zola", "Émile"]
+    assert found["extremes"]["total.all"] == {"max": [B], "min": [A]}
+    found = (await api.ask("tables", **question, search="EMILE")).json()
+    assert [row["name"] for row in found["rows"]] == ["Émile"]
+    assert (found["total"][0]["value"], found["extremes"]["total.all"]) == (300, {"max": [], "min": []})
+    nobody = (await api.ask("tables", **question, search="nobody")).json()
+    assert (nobody["rows"], nobody["total"][0]) == ([], {"value": None, "state": "na"})
 
 
 async def test_ready_once_the_tables_exist(api: Asker):
@@ -107,6 +170,7 @@ async def test_without_the_token_nothing(api: Asker):
         ({"display": "graphs"}, 422, "unknown_display"),
         ({"sort": "total.nothing"}, 422, "unknown_column"),
         ({"establishments": ["0860003C"]}, 404, "unknown_establishment"),
+        ({"scope": {"establishments": []}}, 422, "malformed_question"),
         ({"establishments": "all"}, 422, "malformed_question"),
     ],
 )
@@ -114,3 +178,18 @@ async def test_faults_are_named(api: Asker, question: dict[str, object], status:
     response = await api.ask("tables", **{"table": "connexions.authentifiees", **question})
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_page_without_summary(api: Asker):
+    response = await api.ask("summaries", page="nowhere")
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_page")
+
+
+async def test_without_a_database_it_says_so(free_port: Callable[[], int]):
+    nobody = SecretStr(f"postgresql+asyncpg://usage:none@127.0.0.1:{free_port()}/none")
+    app = create_app(QuerySettings(usage_database=nobody, internal_token=SecretStr(TOKEN), now=NOW))
+    async with app.router.lifespan_context(app), _client(app) as client:
+        response = await Asker(client, scope(visible(A))).ask("tables", table="connexions.authentifiees")
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/health/live")).status_code == 204
