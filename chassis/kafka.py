@@ -45,13 +45,29 @@ def _raise_unless_created(errors: Iterable[tuple[object, ...]]) -> None:
             raise error(f"topic {name}")
 
 
+async def partitions_of(bootstrap: str, topic: str) -> list[TopicPartition]:
+    """Partitions of a topic, in order; none while it does not exist.
+
+    Asked of the brokers: a consumer that is not subscribed to a topic does not know its partitions.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        described = (await admin.describe_topics([topic]))[0]
+        return [
+            TopicPartition(topic, number) for number in sorted(each["partition"] for each in described["partitions"])
+        ]
+    finally:
+        await admin.close()
+
+
 async def lag(bootstrap: str, group: str, topic: str) -> int:
     """Messages of `topic` that `group` has not committed yet."""
+    partitions = await partitions_of(bootstrap, topic)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        await consumer.topics()
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)
         committed = await asyncio.gather(*(consumer.committed(partition) for partition in partitions))

@@ -38,14 +38,16 @@ ODD_NAMES = (
     "tab\there",
 )
 """People whose ids look alike, or hurt: composed and decomposed accents, blanks, quotes, formulas, right-to-left marks."""
+CANARY = "canari"
+"""Stands in every `who`, and in every other text of the sources that must not leave the establishment."""
 MEASURES = ("work_given", "marks", "messages", "absence_half_days", "requests_it", "quizzes", "lateness")
 BROKEN: tuple[bytes, ...] = (
-    b"{not json",
+    b"{not json canari-illisible",
     b"[1, 2]",
     b"\xff\xfe\x00",
     b'{"at": "2026-01-05T08:00:00"}',
     b'{"kind": "connection", "at": "2026-01-05T08:00:00", "who": "x", "profile": "eleve", "channel": "web", "access": "ent"}',
-    b'{"pad": "' + b"x" * 70_000 + b'"}',
+    b'{"pad": "canari-long' + b"x" * 70_000 + b'"}',
 )
 
 
@@ -168,7 +170,7 @@ class Traffic:
 
     def _fact(self, at: datetime) -> Line:
         if self.draw.random() < 0.15:
-            level = self.draw.choice(["6EME", "3EME-SEGPA", "CP", "TALE", "inconnu", None])
+            level = self.draw.choice(["6EME", "3EME-SEGPA", "CP", "TALE", "canari-niveau", None])
             return activity(at, self.draw.choice(MEASURES), n=self.draw.randint(1, 30), level=level)
         return self._connection(at)
 
@@ -184,7 +186,7 @@ class Traffic:
         who = self.prefix + self.draw.choice(ODD_NAMES) + str(self.draw.randrange(3))
         line = connection(at, who, profile, channel, access)
         assert isinstance(line, dict)
-        return {**line, "extra": None} if self.draw.random() < 0.1 else line
+        return {**line, "name": "canari-nom"} if self.draw.random() < 0.1 else line
 
 
 def broken_lines(now: datetime) -> list[Line]:
@@ -211,7 +213,7 @@ def broken_lines(now: datetime) -> list[Line]:
         {**good, "access": "vpn"},
         {**good, "channel": "software"},
         {**good, "profile": "enseignant", "channel": "software", "access": "ent"},
-        {**work, "measure": "moods"},
+        {**work, "measure": "canari-humeur"},
         *({**work, "n": n} for n in (0, -3, 1_000_001, "7", True, 2.5)),
     ]
 
@@ -245,7 +247,7 @@ def _year_start(now: datetime, zone: str, years_ago: int = 0) -> datetime:
 
 
 def _traffic(folder: TerritoryFolder, draw: random.Random, place: Place) -> Traffic:
-    return Traffic(draw, ZoneInfo(place.zone), prefix=f"{place.uai}-")
+    return Traffic(draw, ZoneInfo(place.zone), prefix=f"{CANARY}-{place.uai}-")
 
 
 def _plain(lines: list[tuple[datetime, Line]]) -> list[Line]:
@@ -349,7 +351,7 @@ def _late_and_ahead(folder: TerritoryFolder, draw: random.Random, now: datetime)
         for index, (at, line) in enumerate(lines[1:])
     ]
     late = [lines[0][1], *(line for _, _, line in sorted(shuffled, key=lambda each: each[:2]))]
-    ahead = [connection(now + timedelta(hours=hours), f"{place.uai}-ahead") for hours in (1, 23)]
+    ahead = [connection(now + timedelta(hours=hours), f"{CANARY}-{place.uai}-ahead") for hours in (1, 23)]
     folder.write(f"{place.uai}/journal.ndjson", [*late, *ahead])
 
 
