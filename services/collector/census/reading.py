@@ -67,6 +67,7 @@ class _Tally:
         self._reasons: Counter[str] = Counter()
         self._ids: set[str] = set()
         self._columns: list[tuple[int, str, Column]] = []
+        self._understood: dict[tuple[str, str, str], list[tuple[int, int]] | None] = {}
 
     def head(self, cells: list[str]) -> None:
         """Take the line of columns: names in any case and order, the first of two alike, unknown ones passed over."""
@@ -105,17 +106,19 @@ class _Tally:
         if (code := self._layout.counted.get(group)) is not None:
             self._counts[code] += 1
         for place, name, column in self._columns:
-            if cells[place]:
-                self._take_cell(line, name, column, cells[place], group)
+            if text := cells[place]:
+                self._take_cell(line, name, column, text, group)
 
     def _take_cell(self, line: int, name: str, column: Column, text: str, group: str) -> None:
-        additions = column.additions(text)
+        same = name, text, group
+        if same not in self._understood:
+            self._understood[same] = _additions(column, text, group)
+        additions = self._understood[same]
         if additions is None:
             self._fault(line, BAD_VALUE, name)
             return
-        for codes, number in additions:
-            if (code := codes.get(group)) is not None:
-                self._counts[code] += number
+        for code, number in additions:
+            self._counts[code] += number
 
     def _fault(self, line: int, reason: str, column: str = "") -> None:
         self._reasons[reason] += 1
@@ -134,3 +137,9 @@ class _Tally:
             faults=tuple(self._faults),
             faults_by_reason=dict(self._reasons),
         )
+
+
+def _additions(column: Column, text: str, group: str) -> list[tuple[int, int]] | None:
+    """What a cell adds to which codes in this group of rows; None when it is no value. Few differ, so each is worked out once."""
+    found = column.additions(text)
+    return None if found is None else [(codes[group], number) for codes, number in found if group in codes]
