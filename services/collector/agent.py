@@ -77,7 +77,7 @@ class Agent:
         except CollectorError as error:
             await self._failed(establishment, error)
             return self._real_now(), publish_at
-        except Exception:  # an unforeseen fault of one establishment is told, and stays its own
+        except Exception:  # noqa: BLE001 - an unforeseen fault of one establishment is told, and stays its own
             _log.exception("establishment_failed", uai=establishment.uai, todo="report this; the others go on")
             self._forget(establishment)
             return self._next_slot(establishment), publish_at

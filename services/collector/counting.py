@@ -31,11 +31,11 @@ from services.collector.local_calendar import (
     hour_of,
     oldest_accepted,
 )
-from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, SOFTWARE_MASK, PeopleSet, SetKey
+from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, SOFTWARE_MASK, PeopleSet, SetKey, entered
 from services.collector.sources import JOURNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from services.collector.config import EstablishmentSettings
     from services.collector.observation import Heartbeats
@@ -46,14 +46,15 @@ FUTURE = timedelta(hours=24)
 """How far ahead of the business clock a line may be."""
 MOST_NAMES = 60_000
 """People remembered between two writings, so that memory stays flat; beyond, sets are asked of the store again."""
-MOST_QUARTERS = 20_000
-"""Quarters of an hour remembered, for the same reason: about seven months."""
+MOST_HOURS = 5_000
+"""Hours remembered, for the same reason: about seven months."""
 
 _BY_NUMBER = tuple(COMBINATIONS.values())
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DIAGNOSTICS = {measure.id: measure.code for measure in CATALOGUE.measures.values() if measure.family == "diagnostics"}
 
-Increments = defaultdict[Period, Counter[int]]
+GrownSet = tuple[SetKey, float, dict[int, int]]
+"""A set, when it closes, and the masks that grew by digest."""
 
 
 class PeopleStore(Protocol):
@@ -68,30 +69,33 @@ class PeopleStore(Protocol):
 class Gathered(NamedTuple):
     """What lines add, ready to be written in one transaction; `people` holds the masks that grew, by set and digest."""
 
-    increments: dict[Period, dict[int, int]]
-    people: list[tuple[SetKey, float, dict[bytes, int]]]
+    increments: Mapping[Period, Mapping[int, int]]
+    people: list[GrownSet]
 
 
 class _Day:
-    """What counting needs to know of a local day, found once."""
+    """What counting needs to know of a local day, found once. `names`: by profile, who was seen in which ways."""
 
-    __slots__ = ("granted", "local", "month_over", "names", "others", "sets", "small", "too_old")
+    __slots__ = ("activities", "granted", "local", "month_over", "names", "sets", "small", "too_old")
 
     def __init__(self, local: LocalDay, *, too_old: bool, small: frozenset[str], month_over: bool) -> None:
         self.local, self.too_old, self.small, self.month_over = local, too_old, small, month_over
         self.granted: dict[str, bool] = {}
-        self.others: Counter[tuple[str, int]] = Counter()
+        self.activities: Counter[tuple[str, int]] = Counter()
         self.names: list[dict[str, int]] = [{} for _ in PROFILES]
         self.sets: dict[str, list[PeopleSet]] = {}
 
 
-class _Quarter:
-    """A quarter of an hour: the day and hour it lies in, and the connections counted since the last writing."""
+class _Hour:
+    """A local hour of a day, and the connections counted since the last writing by number of combination.
 
-    __slots__ = ("counts", "day", "hour")
+    `start` is None where hours are not counted any more; its quarters share one of these.
+    """
 
-    def __init__(self, day: _Day, hour: str | None) -> None:
-        self.day, self.hour = day, hour
+    __slots__ = ("counts", "day", "start")
+
+    def __init__(self, day: _Day, start: str | None) -> None:
+        self.day, self.start = day, start
         self.counts = [0] * len(_BY_NUMBER)
 
 
@@ -120,18 +124,19 @@ class Count:
         self._in_charge = establishment.sources.connections_source == JOURNAL
         self._bits = -1 if self._in_charge else SOFTWARE_MASK
         self._days: dict[date, _Day] = {}
-        self._quarters: dict[float, _Quarter] = {}
+        self._hours: dict[float, _Hour] = {}
+        self._by_start: dict[str, _Hour] = {}
         self._sets: dict[SetKey, PeopleSet] = {}
         self._names = 0
         self.heartbeats, self.newest, self.earliest = heartbeats, newest, math.inf
         self.last, self.beaten_from = -math.inf, math.inf
         self.set_aside: Counter[str] = Counter()
-        self.increments: Increments = defaultdict(Counter)
+        self.increments: defaultdict[Period, Counter[int]] = defaultdict(Counter)
 
     def take(self, lines: Iterable[bytes]) -> None:
-        """Count lines in the order of the source."""
-        quarters, combinations, set_aside = self._quarters, COMBINATIONS, self.set_aside
-        oldest, furthest, bits = self._oldest_accepted, (self._now + FUTURE).timestamp(), self._bits
+        """Count lines in the order of the source. The one loop that speed depends on: connections are handled in it."""
+        hours, combinations, set_aside, bits = self._hours, COMBINATIONS, self.set_aside, self._bits
+        oldest, furthest = self._oldest_accepted, (self._now + FUTURE).timestamp()
         for raw in lines:
             try:
                 line = decode(raw)
@@ -148,19 +153,22 @@ class Count:
             if not oldest <= at <= furthest:
                 set_aside["future" if at > furthest else "too_old"] += 1
                 continue
-            quarter = quarters.get(at // QUARTER) or self._quarter(at)
-            if line.kind != "connection" or quarter.day.too_old:
-                self._take_other(line, at, quarter.day)
+            hour = hours.get(at // QUARTER) or self._hour(at)
+            day = hour.day
+            if line.kind != "connection" or day.too_old:
+                self._take_other(line, at, day)
                 continue
             combination, who = combinations.get((line.profile, line.channel, line.access)), line.who
             if combination is None or not who:
                 set_aside[refusal_of(line)] += 1
                 continue
-            self._accept(at)
-            quarter.counts[combination.number] += 1
+            if not self.earliest <= at <= self.newest:
+                self._accept(at)
+            self.last = at
+            hour.counts[combination.number] += 1
             bit = combination.bit & bits
-            if bit & ~quarter.day.names[combination.profile_number].get(who, 0):
-                self._enter(quarter.day, combination, who, bit)
+            if bit & ~day.names[combination.profile_number].get(who, 0):
+                self._enter(day, combination, who, bit)
 
     def _accept(self, at: float) -> None:
         self.last = at
@@ -189,30 +197,39 @@ class Count:
         else:
             self._accept(at)
             if self._granted(day, found[0]):
-                day.others[found] += line.n
+                day.activities[found] += line.n
             else:
                 self.set_aside["outside_grant"] += 1
 
     def _enter(self, day: _Day, combination: Combination, who: str, bit: int) -> None:
         """See a person in a way not seen yet on this day."""
-        names = day.names[combination.profile_number]
-        names[who] = names.get(who, 0) | bit
-        self._names += 1
         sets = day.sets.get(combination.profile)
         if sets is None:
-            sets = day.sets[combination.profile] = self._open_sets(day, combination.profile)
+            sets = self._open_sets(day, combination)
         for each in sets:
-            if self.newest <= each.closes:
+            seen = each.seen.get(who, 0)
+            if self.newest > each.closes:
+                each.seen[who] = seen | bit  # the set stays as it is
+            elif not seen & bit:
                 each.add(who, bit)
+        if not sets:
+            names = day.names[combination.profile_number]
+            names[who] = names.get(who, 0) | bit
+        self._names += 1
 
-    def _quarter(self, at: float) -> _Quarter:
+    def _hour(self, at: float) -> _Hour:
+        """The hour that holds an instant; found once a quarter."""
         local = day_of(at, self._zone)
         day = self._days.get(local)
         if day is None:
             day = self._days[local] = self._day(LocalDay(local, self._zone.key))
-        hour = hour_of(at, self._zone) if local > self._today - HOUR_KEEPING else None
-        quarter = self._quarters[at // QUARTER] = _Quarter(day, hour)
-        return quarter
+        start = hour_of(at, self._zone)
+        hour = self._by_start.get(start)
+        if hour is None:
+            kept = local > self._today - HOUR_KEEPING
+            hour = self._by_start[start] = _Hour(day, start if kept else None)
+        self._hours[at // QUARTER] = hour
+        return hour
 
     def _day(self, local: LocalDay) -> _Day:
         return _Day(
@@ -232,10 +249,18 @@ class Count:
 
     # --- people
 
-    def _open_sets(self, day: _Day, profile: str) -> list[PeopleSet]:
-        """The sets in which a person of this profile and day is kept: a small profile has none for the day."""
-        if not self._granted(day, "people"):
-            return []
+    def _open_sets(self, day: _Day, combination: Combination) -> list[PeopleSet]:
+        """The sets in which a person of this profile and day is kept: a small profile has none for the day.
+
+        What the first of them has seen is what the day has seen.
+        """
+        profile = combination.profile
+        found = day.sets[profile] = self._sets_of(day, profile) if self._granted(day, "people") else []
+        if found:
+            day.names[combination.profile_number] = found[0].seen
+        return found
+
+    def _sets_of(self, day: _Day, profile: str) -> list[PeopleSet]:
         held = profile in day.small and not day.month_over
         grains: list[Grain] = ["month"] if profile in day.small else ["day", "month"]
         found = [self._open_set(day, profile, grain, held=held) for grain in grains if self._counts(grain, day.local)]
@@ -257,8 +282,7 @@ class Count:
             key.digest_key(self._store.secret, self._establishment.uai),
             known=self._store.known(key),
             closes=day.local.ends[grain] + (DAY_PATIENCE if grain == "day" else LONG_PATIENCE),
-            counts=self.increments[period] if period else None,
-            software_only=not self._in_charge,
+            period=period,
         )
         return found
 
@@ -266,26 +290,27 @@ class Count:
 
     def gather(self) -> Gathered:
         """What was counted since the last time; the count goes on from there."""
-        for quarter in self._quarters.values():
-            self._gather_quarter(quarter)
+        for hour in self._by_start.values():
+            if any(hour.counts):
+                self._gather_hour(hour)
         for day in self._days.values():
             self._gather_activities(day)
         if self._since is None:
             self._gather_diagnostics()
         self.set_aside.clear()
-        increments = {period: dict(counts) for period, counts in self.increments.items() if counts}
-        for counts in self.increments.values():
-            counts.clear()  # in place: open sets go on counting in them
-        return Gathered(increments, self._gather_people())
+        people = self._gather_people()
+        gathered = Gathered(dict(self.increments), people)
+        self.increments = defaultdict(Counter)
+        return gathered
 
-    def _gather_quarter(self, quarter: _Quarter) -> None:
-        for number, count in enumerate(quarter.counts):
+    def _gather_hour(self, hour: _Hour) -> None:
+        for number, count in enumerate(hour.counts):
             if count:
-                quarter.counts[number] = 0
-                self._gather_connections(quarter, _BY_NUMBER[number], count)
+                self._gather_connections(hour, _BY_NUMBER[number], count)
+        hour.counts = [0] * len(_BY_NUMBER)
 
-    def _gather_connections(self, quarter: _Quarter, combination: Combination, count: int) -> None:
-        day, family = quarter.day, combination.family
+    def _gather_connections(self, hour: _Hour, combination: Combination, count: int) -> None:
+        day, family = hour.day, combination.family
         if family == "web" and not self._in_charge:
             self.set_aside["connection_of_the_other_source"] += count
         elif not self._granted(day, family):
@@ -294,17 +319,17 @@ class Count:
             self._add(day, family, "month", combination.cell, count, held=not day.month_over)
         else:
             self._add(day, family, "day", combination.cell, count)
-            if quarter.hour and self._counts("day", day.local):
-                self.increments[Period(family, "hour", quarter.hour)][combination.hour_cell] += count
+            if hour.start and self._counts("day", day.local):
+                self.increments[Period(family, "hour", hour.start)][combination.hour_cell] += count
 
     def _add(self, day: _Day, family: str, grain: Grain, cell: int, count: int, *, held: bool = False) -> None:
         if self._counts(grain, day.local):
             self.increments[day.local.period(family, grain, held=held)][cell] += count
 
     def _gather_activities(self, day: _Day) -> None:
-        for (family, cell), count in day.others.items():
+        for (family, cell), count in day.activities.items():
             self._add(day, family, "day", cell, count)
-        day.others.clear()
+        day.activities.clear()
 
     def _gather_diagnostics(self) -> None:
         """Lines set aside are counted on the day they are read: many say no other."""
@@ -314,17 +339,28 @@ class Count:
                 if reason:
                     self.increments[period][_DIAGNOSTICS[reason]] += count
 
-    def _gather_people(self) -> list[tuple[SetKey, float, dict[bytes, int]]]:
-        grown = [(each.key, each.closes, each.grown) for each in self._sets.values() if each.grown]
+    def _gather_people(self) -> list[GrownSet]:
+        grown = []
         for each in self._sets.values():
-            each.grown = {}
+            if each.grown:
+                grown.append((each.key, each.closes, each.grown))
+                self._gather_moves(each)
+                each.grown, each.moves = {}, {}
         return grown
+
+    def _gather_moves(self, people_set: PeopleSet) -> None:
+        """People who entered scopes grow the cells of their period."""
+        if people_set.period:
+            counts = self.increments[people_set.period]
+            for (before, after), number in people_set.moves.items():
+                for cell in entered(people_set.key.profile, before, after, software_only=not self._in_charge):
+                    counts[cell] += number
 
     def forget_names(self) -> None:
         """After a writing: drop what is remembered of people once it takes room; sets are then asked of the store."""
-        if self._names > MOST_NAMES or len(self._quarters) > MOST_QUARTERS:
-            self._quarters.clear()
+        if self._names > MOST_NAMES or len(self._by_start) > MOST_HOURS:
+            self._hours.clear()
+            self._by_start.clear()
             self._days.clear()
             self._sets.clear()
-            self.increments.clear()
             self._names = 0

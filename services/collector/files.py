@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 from glob import glob, has_magic
 from hashlib import blake2b
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from services.collector.errors import UnreadableSourceError
 from services.collector.journal import LONGEST_LINE, instant_of
@@ -43,7 +43,7 @@ def find(folder: Path, patterns: Sequence[str]) -> tuple[list[Path], list[str]]:
 def _matches(folder: Path, pattern: str) -> list[Path]:
     if not has_magic(pattern):
         return []
-    paths = (folder / name for name in glob(pattern, root_dir=folder, recursive=True))
+    paths = (folder / name for name in glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - takes `..` and absolute paths
     return sorted(path for path in paths if path.is_file())
 
 
@@ -112,7 +112,7 @@ class Content:
         self._inflater = zlib.decompressobj(wbits=31)
         self._rest = b""
 
-    def __enter__(self) -> Content:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -217,7 +217,7 @@ def _split(text: bytes, passed: int) -> list[bytes]:
     lines = text.split(b"\n")
     if passed:
         lines[0] = UNREADABLE_TEXT
-    if len(text) > LONGEST_LINE:
+    if max(map(len, lines)) > LONGEST_LINE:
         lines = [line if len(line.removesuffix(b"\r")) <= LONGEST_LINE else UNREADABLE_TEXT for line in lines]
     return lines if _is_text(text) else [line if _is_text(line) else UNREADABLE_TEXT for line in lines]
 

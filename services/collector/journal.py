@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -154,6 +155,7 @@ COMBINATIONS = _combinations()
 """Every way to connect that counts, by what a line says of it."""
 
 
+@lru_cache(maxsize=4096)
 def activity_cell(measure: str, level: str | None) -> tuple[str, int] | None:
     """Family and cell of an activity; None when the measure is unknown."""
     found = CATALOGUE.activity_measures.get(measure)

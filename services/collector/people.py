@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from hashlib import blake2b
+from functools import lru_cache
+from hashlib import blake2b, blake2s
 from typing import TYPE_CHECKING
 
 from contracts.catalogue import CATALOGUE
@@ -13,11 +13,12 @@ from contracts.periods import school_year_start
 from services.collector.journal import ACCESSES, CHANNELS, SOFTWARE_PROFILES
 
 if TYPE_CHECKING:
-    from collections import Counter
     from datetime import date
 
-DIGEST_BYTES = 10
-"""80 bits: among 10,000 people the odds that two share one are below 1 in 10^16."""
+    from services.collector.local_calendar import Period
+
+DIGEST_BYTES = 8
+"""64 bits, an SQLite integer: among 10,000 people of a set the odds that two share one are 1 in 10^11."""
 
 DAY_PATIENCE = 7 * 86_400
 LONG_PATIENCE = 31 * 86_400
@@ -27,11 +28,6 @@ LONG_PATIENCE = 31 * 86_400
 def set_key(secret: bytes, uai: str, profile: str, grain: str, start: str) -> bytes:
     """Key of one set's digests: another for each period, so that windows cannot be linked to one another."""
     return blake2b(f"{uai} {profile} {grain} {start}".encode(), key=secret, digest_size=32).digest()
-
-
-def digest(key: bytes, who: str) -> bytes:
-    """What is kept of `who` in one set."""
-    return blake2b(who.encode(), key=key, digest_size=DIGEST_BYTES).digest()
 
 
 def _mask(channels: tuple[str, ...], accesses: tuple[str, ...]) -> int:
@@ -91,49 +87,39 @@ class SetKey:
         return set_key(secret, uai, self.profile, grain, start.isoformat())
 
 
-Known = Callable[[bytes], int]
+Known = Callable[[int], int]
 """What a stored set knows of a digest: the mask of what was seen, 0 for nobody."""
 
 
 class PeopleSet:
     """A set being filled: what is stored of it is asked once a person, what grows is kept until it is written.
 
-    `closes` is the instant of the source's own time after which lines leave the set as it is.
+    `closes` is the instant of the source's own time after which lines leave the set as it is. `seen` is what this reading has
+    seen of whom, `grown` the masks to write by digest, `moves` how many went from which mask to which. `period` is where
+    they are counted, None where nothing is counted yet.
     """
 
-    __slots__ = ("_cells", "_counts", "_digest_key", "_known", "_seen", "closes", "grown", "key")
+    __slots__ = ("_hash", "_known", "closes", "grown", "key", "moves", "period", "seen")
 
     def __init__(
-        self,
-        key: SetKey,
-        digest_key: bytes,
-        *,
-        known: Known | None,
-        closes: float,
-        counts: Counter[int] | None,
-        software_only: bool,
+        self, key: SetKey, digest_key: bytes, *, known: Known | None, closes: float, period: Period | None
     ) -> None:
-        self.key, self.closes = key, closes
-        self.grown: dict[bytes, int] = {}
-        self._digest_key, self._known, self._counts = digest_key, known, counts
-        self._seen: dict[str, int] = {}
-        self._cells = partial(entered, key.profile, software_only=software_only)
+        self.key, self.closes, self.period = key, closes, period
+        self.grown: dict[int, int] = {}
+        self.moves: dict[tuple[int, int], int] = {}
+        self.seen: dict[str, int] = {}
+        self._hash, self._known = blake2s(key=digest_key, digest_size=DIGEST_BYTES), known
 
     def add(self, who: str, bit: int) -> None:
-        """See `who` in one way; cells of the scopes that they enter grow by one."""
-        before = self._seen.get(who)
-        if before is not None and before & bit:
-            return
-        mark = digest(self._digest_key, who)
+        """See `who` in a way that is not in `seen`."""
+        keyed = self._hash.copy()
+        keyed.update(who.encode())
+        mark = int.from_bytes(keyed.digest(), "big", signed=True)
+        before = self.seen.get(who)
         if before is None:
-            before = self.grown.get(mark, 0) or (self._known(mark) if self._known else 0)
-        self._seen[who] = after = before | bit
+            before = self._known(mark) if self._known else 0
+        self.seen[who] = after = before | bit
         if after != before:
             self.grown[mark] = after
-            self.count(before, after)
-
-    def count(self, before: int, after: int) -> None:
-        """Count someone in the scopes that they enter; held sets count nothing yet."""
-        if self._counts is not None:
-            for cell in self._cells(before, after):
-                self._counts[cell] += 1
+            move = before, after
+            self.moves[move] = self.moves.get(move, 0) + 1

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS people_set (
     closes REAL NOT NULL, UNIQUE (establishment, profile, grain, start)
 );
 CREATE TABLE IF NOT EXISTS person (
-    people_set INTEGER NOT NULL, digest BLOB NOT NULL, mask INTEGER NOT NULL, PRIMARY KEY (people_set, digest)
+    people_set INTEGER NOT NULL, digest INTEGER NOT NULL, mask INTEGER NOT NULL, PRIMARY KEY (people_set, digest)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS source (
     establishment INTEGER NOT NULL, name TEXT NOT NULL, earliest REAL, newest REAL, stood REAL, observed REAL,

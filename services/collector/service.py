@@ -69,7 +69,7 @@ class EstablishmentService:
                 self._add_to_year(profile, start, self.store.masks(number), now)
                 self.store.forget_set(number)
 
-    def _add_to_year(self, profile: str, month: date, masks: dict[bytes, int], now: float) -> None:
+    def _add_to_year(self, profile: str, month: date, masks: dict[int, int], now: float) -> None:
         """Merge a small profile's month into its school year, person by person."""
         year = school_year_start(month)
         key = SetKey(profile, "school_year", year)

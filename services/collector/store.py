@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     from services.collector.people import Known, SetKey
 
 SCHEMA_VERSION = 1
+
+
+_SEE = """INSERT INTO person SELECT ?, value, ? FROM json_each(?) WHERE true
+          ON CONFLICT DO UPDATE SET mask = mask | excluded.mask"""
+"""Many people in one statement: a third of the time of a row each."""
 
 
 class SourceState(NamedTuple):
@@ -285,18 +293,18 @@ class Store:
             return None
         run = self._connection.execute
 
-        def mask_of(digest: bytes) -> int:
+        def mask_of(digest: int) -> int:
             row = run("SELECT mask FROM person WHERE people_set = ? AND digest = ?", (number, digest)).fetchone()
             return int(row[0]) if row else 0
 
         return mask_of
 
-    def save_people(self, establishment: int, key: SetKey, closes: float, masks: Mapping[bytes, int]) -> None:
+    def save_people(self, establishment: int, key: SetKey, closes: float, masks: Mapping[int, int]) -> None:
         query = "INSERT OR IGNORE INTO people_set (establishment, profile, grain, start, closes) VALUES (?, ?, ?, ?, ?)"
         self._connection.execute(query, (establishment, key.profile, key.grain, key.start.isoformat(), closes))
         number = self.set_id(establishment, key)
-        rows = ((number, digest, mask) for digest, mask in masks.items())
-        self._connection.executemany("INSERT OR REPLACE INTO person VALUES (?, ?, ?)", rows)
+        for mask, digests in _by_mask(masks).items():
+            self._connection.execute(_SEE, (number, mask, msgspec.json.encode(sorted(digests)).decode()))
 
     def sets(self, establishment: int, grain: str) -> list[tuple[int, str, date, float]]:
         """(set, profile, start, closes) of the sets of one grain."""
@@ -304,7 +312,7 @@ class Store:
         rows = self._connection.execute(query, (establishment, grain))
         return [(number, profile, date.fromisoformat(start), closes) for number, profile, start, closes in rows]
 
-    def masks(self, people_set: int) -> dict[bytes, int]:
+    def masks(self, people_set: int) -> dict[int, int]:
         return dict(self._connection.execute("SELECT digest, mask FROM person WHERE people_set = ?", (people_set,)))
 
     def purge_sets(self, establishment: int, newest: float) -> int:
@@ -318,3 +326,10 @@ class Store:
     def forget_set(self, people_set: int) -> None:
         self._connection.execute("DELETE FROM person WHERE people_set = ?", (people_set,))
         self._connection.execute("DELETE FROM people_set WHERE id = ?", (people_set,))
+
+
+def _by_mask(masks: Mapping[int, int]) -> dict[int, list[int]]:
+    found = defaultdict(list)
+    for digest, mask in masks.items():
+        found[mask].append(digest)
+    return found

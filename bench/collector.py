@@ -1,0 +1,131 @@
+"""How fast an agent reads a journal, and in how much memory: `python -m bench.collector [--lines N] [--json]`.
+
+The journal is that of a large cité scolaire: people with settled habits (one or two ways to connect each), about 9,000 connections on
+a school day between 7 and 22 h. Counting includes SQLite with its commits, people's sets and observation; Kafka is not part of it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from services.collector.config import EstablishmentSettings, SourcesSettings
+from services.collector.service import EstablishmentService
+from services.collector.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LINES_GOAL = 100_000
+MEMORY_GOAL_MB = 80
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+START = datetime(2025, 9, 1, 5, tzinfo=UTC)
+PER_DAY = 9_000
+DAY_SECONDS = 15 * 3600
+MEMBERS = (("eleve", 1400), ("responsable", 1800), ("enseignant", 130), ("personnel", 40), ("accompagnant", 20))
+
+
+def people(rng: random.Random) -> list[str]:
+    """The end of the lines that someone writes, after the instant: who, and a usual way to connect; some have two."""
+    found = []
+    for profile, number in MEMBERS:
+        for place in range(number):
+            for _ in range(rng.choice((1, 1, 2))):
+                channel = rng.choice(
+                    ("software", "web") if profile in ("enseignant", "personnel") else ("web", "mobile")
+                )
+                access = "direct" if channel == "software" else rng.choice(("ent", "ent", "direct"))
+                found.append(
+                    f'", "kind": "connection", "who": "{profile}-{place:05}", "profile": "{profile}", '
+                    f'"channel": "{channel}", "access": "{access}"}}\n'
+                )
+    return found
+
+
+def journal(lines: int, seed: int = 7) -> Iterator[str]:
+    """Lines in order of time, school days only."""
+    rng = random.Random(seed)  # noqa: S311 - invented traffic
+    tails, day, written = people(rng), START, 0
+    while written < lines:
+        if day.weekday() < 5:  # noqa: PLR2004 - Saturday
+            offsets = sorted(rng.random() * DAY_SECONDS for _ in range(min(PER_DAY, lines - written)))
+            written += len(offsets)
+            for offset in offsets:
+                instant = day + timedelta(seconds=int(offset))
+                yield f'{{"at": "{instant.isoformat()}{rng.choice(tails)}'
+        day += timedelta(days=1)
+
+
+def measure(lines: int) -> list[dict[str, Any]]:
+    """Count a generated journal; results as `bench/results.json` lists them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with (folder / "journal.ndjson").open("w") as file:
+            file.writelines(journal(lines))
+        size = (folder / "journal.ndjson").stat().st_size
+        before = _rss_mb()
+        seconds = _count(folder)
+        memory = _rss_mb()
+    speed = lines / seconds
+    return [
+        {
+            "name": "collector.lines",
+            "value": round(speed),
+            "unit": "lines/s",
+            "goal": LINES_GOAL,
+            "ok": speed >= LINES_GOAL,
+        },
+        {"name": "collector.bytes", "value": round(size / seconds / 1e6, 1), "unit": "MB/s", "goal": None, "ok": True},
+        {
+            "name": "collector.memory",
+            "value": memory,
+            "unit": "MB",
+            "goal": MEMORY_GOAL_MB,
+            "ok": memory <= MEMORY_GOAL_MB,
+        },
+        {"name": "collector.memory-grown", "value": memory - before, "unit": "MB", "goal": None, "ok": True},
+    ]
+
+
+def _count(folder: Path) -> float:
+    """CPU seconds of this process, so that neighbours on the machine do not count."""
+    sources = SourcesSettings(journal="journal.ndjson")
+    establishment = EstablishmentSettings("0750654D", ZoneInfo("Europe/Paris"), "college", folder, sources)
+    store = Store(folder / "agent.sqlite")
+    service = EstablishmentService(establishment, store)
+    started = time.process_time()
+    while service.turn(NOW, budget=32 * 1024 * 1024, to_the_end=True):
+        pass
+    store.close()
+    return time.process_time() - started
+
+
+def _rss_mb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+@click.command()
+@click.option("--lines", default=300_000, show_default=True, help="Length of the journal; 7,500,000 make 1 GB.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def main(lines: int, as_json: bool) -> None:
+    """Lines a second on one core, and peak memory, on a generated journal."""
+    results = measure(lines)
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    for result in results:
+        goal = f"goal {result['goal']:,}" if result["goal"] else ""
+        click.echo(f"{result['name']:24}{result['value']:>12,} {result['unit']:8}{goal}")
+
+
+if __name__ == "__main__":
+    main()
