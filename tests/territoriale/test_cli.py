@@ -22,7 +22,7 @@ def test_each_command_has_help(command):
 
 def test_help_imports_no_service():
     code = "import sys, territoriale.cli; assert not [m for m in sys.modules if m.startswith(('services.', 'fastapi', 'numpy'))]"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_decode_names_cells_and_faults():
