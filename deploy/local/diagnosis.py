@@ -21,11 +21,11 @@ def disk_full(words: Sequence[str], who: str) -> DiskFullError | None:
 
 def refuse_full_disk(folder: Path) -> None:
     """Before anything is written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
     if free < LEAST_FREE:
         raise DiskFullError(
-            f"The disk of {folder} has {free // 1_000_000} MB left and a stack needs {LEAST_FREE // 1_000_000}; "
+            f"The disk of {there} has {free // 1_000_000} MB left and a stack needs {LEAST_FREE // 1_000_000}; "
             "free some space, or name another folder with --state."
         )
 

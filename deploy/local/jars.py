@@ -68,15 +68,27 @@ def repository() -> Path:
     return cache_folder() / "maven"
 
 
+def jar_paths() -> list[Path]:
+    """Where the jars of the lock lie, fetched or not."""
+    return [repository() / jar.path for jar in locked_jars()]
+
+
+def _mark() -> Path:
+    """Its presence says that this lock's jars were fetched and verified."""
+    return repository() / f".verified-{lock_digest()}"
+
+
+def jars_are_here() -> bool:
+    return _mark().exists()
+
+
 def fetch_jars(say: Progress = lambda _: None) -> list[Path]:
     """Every jar of the lock on this disk, verified; fetches those that are missing."""
-    jars = locked_jars()
-    checked = repository() / f".verified-{lock_digest()}"
-    if not checked.exists():
+    if not jars_are_here():
         with _one_at_a_time():
-            _fetch_missing(jars, say)
-            checked.touch()
-    return [repository() / jar.path for jar in jars]
+            _fetch_missing(locked_jars(), say)
+            _mark().touch()
+    return jar_paths()
 
 
 def _fetch_missing(jars: list[Jar], say: Progress) -> None:

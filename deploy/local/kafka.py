@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.local.diagnosis import disk_full, first_matching
 from deploy.local.errors import DataFolderError, LocalStackError, ProgramFailedError
-from deploy.local.jars import Progress, fetch_jars, lock_digest
+from deploy.local.jars import Progress, fetch_jars, jars_are_here, lock_digest
 from deploy.local.java import Java, find_java
 from deploy.local.places import cache_folder
 from deploy.local.process import bare_environment, run_to_end
@@ -157,6 +157,12 @@ def _diagnose(words: Sequence[str], folder: Path) -> LocalStackError | None:
 def class_cache(java: Java) -> Path:
     """The file of Kafka's loaded and linked classes; bound to these exact jars and this Java."""
     return cache_folder() / f"kafka-{lock_digest()}-java{java.major}.aot"
+
+
+def kafka_is_here() -> bool:
+    """Whether a broker can start fast without fetching or recording anything."""
+    java = find_java()
+    return jars_are_here() and (class_cache(java).exists() or not java.has_class_cache)
 
 
 async def fetch_kafka(say: Progress, ports: KafkaPorts) -> None:

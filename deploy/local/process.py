@@ -71,11 +71,12 @@ class Running:
         if isinstance(self.program.ready, Ends):
             return await asyncio.shield(self.ended) == 0
         signs = asyncio.create_task(self._signs_of_readiness())
-        await asyncio.wait((signs, self.ended), return_when=asyncio.FIRST_COMPLETED)
-        if signs.done():
-            return True
-        signs.cancel()
-        return False
+        try:
+            await asyncio.wait((signs, self.ended), return_when=asyncio.FIRST_COMPLETED)
+            return signs.done()
+        finally:
+            signs.cancel()
+            await asyncio.wait((signs,))
 
     async def _signs_of_readiness(self) -> None:
         match self.program.ready:
@@ -118,14 +119,16 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         return
 
 
-async def answers(url: str) -> bool:
+async def answers(url: str, bearer: str = "") -> bool:
     """Whether a local HTTP service answers 200 or 204; hand-made because the supervisor starts before it has loaded a client."""
     parts = urlsplit(url)
+    token = f"Authorization: Bearer {bearer}\r\n" if bearer else ""
+    request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{token}Connection: close\r\n\r\n"
     try:
         async with asyncio.timeout(5):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
-                writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+                writer.write(request.encode())
                 status = (await reader.readline()).split()
             finally:
                 writer.close()

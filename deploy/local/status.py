@@ -22,6 +22,7 @@ class NodeStatus:
 
     state: State = "waiting"
     pid: int = 0
+    born: float = 0.0
     restarts: int = 0
 
 
@@ -30,7 +31,7 @@ class StackStatus:
     """A whole stack; `supervisor` and `born` together name one process for ever, unlike a process id alone."""
 
     supervisor: int = field(default_factory=os.getpid)
-    born: float = field(default_factory=lambda: psutil.Process().create_time())
+    born: float = field(default_factory=lambda: birth(os.getpid()))
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
 
     @property
@@ -52,6 +53,14 @@ def read_status(folder: Path) -> StackStatus | None:
         return None
     nodes = {name: NodeStatus(**node) for name, node in found["nodes"].items()}
     return StackStatus(found["supervisor"], found["born"], nodes)
+
+
+def birth(pid: int) -> float:
+    """When a process began; with its number this names it for ever. 0 for one that is gone already."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
 
 
 def is_alive(pid: int, born: float) -> bool:

@@ -11,7 +11,7 @@ from deploy.local.errors import LocalStackError, ProgramFailedError
 from deploy.local.output import Output, Voice
 from deploy.local.process import Running
 from deploy.local.program import Ends, Node, Program, Step
-from deploy.local.status import NodeStatus, StackStatus, State
+from deploy.local.status import NodeStatus, StackStatus, State, birth
 
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Before each further start of a program that ended by itself; the last one repeats."""
@@ -95,6 +95,9 @@ class Supervisor:
         except LocalStackError:
             self._mark(node.name, "failed")
             raise
+        except Exception as error:
+            self._mark(node.name, "failed")
+            raise ProgramFailedError(f"{node.name} failed: {type(error).__name__} {error}".strip()) from error
 
     async def _do(self, step: Step) -> None:
         self._mark(step.name, "starting")
@@ -173,9 +176,9 @@ class Supervisor:
 
     def _mark(self, name: str, state: State, pid: int = 0) -> None:
         node = self._status.nodes[name]
-        if node.state == "failed" and state == "stopped":
-            return
-        node.state, node.pid = state, pid
+        if node.state == "failed":
+            return  # what follows is only the end of what is left of it
+        node.state, node.pid, node.born = state, pid, birth(pid) if pid else 0.0
         self._tell(name, state)
         with contextlib.suppress(OSError):  # a full disk must not stop what runs
             self._status.write(self._folder)

@@ -1,0 +1,38 @@
+"""The demonstration: a simulated territory that writes journals, read by a real agent while they grow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from deploy.local.places import ROOT
+from deploy.local.program import Ends, Node, Program, Readiness, Runs
+from deploy.local.reading import Reading, reading_nodes
+from deploy.local.stack import Site, python_environment
+
+CADENCE_S = 3.0
+"""Seconds between two publications of the demonstration's agent, so that live traffic is seen to be live."""
+
+
+def demonstration_nodes(site: Site) -> list[Node]:
+    """In order: history (first eight weeks) → registration → sources → visible → agent and simulation, for good."""
+    folder = site.folder / "territory"
+    reading = Reading(folder, CADENCE_S, follow=True, after=("history",))
+    return [
+        _simulation(site, folder, "history", "prepare", Ends()),
+        *reading_nodes(site, reading),
+        _simulation(site, folder, "simulation", "live", Runs(), ("visible",)),
+    ]
+
+
+def _simulation(
+    site: Site, folder: Path, name: str, command: str, ready: Readiness, needs: tuple[str, ...] = ()
+) -> Program:
+    return Program(
+        name=name,
+        command=(sys.executable, "-m", "deploy.local.simulation", command, "--folder", str(folder)),
+        ready=ready,
+        environment=python_environment(site),
+        folder=ROOT,
+        needs=needs,
+    )

@@ -1,0 +1,67 @@
+"""What the operator sees while a stack comes up, and what is printed when it stands."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import click
+
+from deploy.local.status import State
+
+WORTH_SHOWING = re.compile(r"\b(warn|warning|error|critical|fatal|traceback)\b", re.IGNORECASE)
+"""Lines of services that a demonstration shows; everything is in the log files."""
+
+NAMES = {
+    "history": "le territoire fictif écrit ses huit premières semaines",
+    "registration": "territoire, conventions, agent et droits enregistrés",
+    "sources": "l'agent a lu les sources jusqu'au bout",
+    "visible": "tout est visible par l'API",
+    "agent": "l'agent continue de lire",
+    "simulation": "l'historique puis le trafic en direct s'écrivent",
+}
+"""Steps of the demonstration, in the words of its spectators; servers and services keep their names."""
+
+
+class Progress:
+    """One line for each thing that becomes ready, with the seconds since the beginning."""
+
+    def __init__(self, show: Callable[[str], None], names: dict[str, str] | None = None) -> None:
+        self._show, self._names, self._began = show, names or {}, time.monotonic()
+
+    def say(self, sentence: str) -> None:
+        self._show(f"  {self._seconds()}  {sentence}")
+
+    def changed(self, name: str, state: State) -> None:
+        if state in ("ready", "done"):
+            self.say(click.style(f"✓ {self._names.get(name, name)}", fg="green"))
+        elif state in ("restarting", "failed"):
+            self.say(click.style(f"! {name}: {state}", fg="yellow"))
+
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self._began:5.1f} s"
+
+
+def curl_commands(url: str, token: str) -> list[str]:
+    """Ready to paste."""
+    bearer = f"curl -s -H 'Authorization: Bearer {token}'"
+    return [
+        f"{bearer} '{url}/api/v1/tables/connexions.authentifiees?window=last-month'",
+        f"{bearer} '{url}/api/v1/tables/connexions.individus.csv?window=current-year'",
+        f"{bearer} '{url}/api/v1/summaries/connexions?window=current-month'",
+        f"{bearer} '{url}/api/v1/series/daily'",
+        f"{bearer} '{url}/api/v1/series/hourly'",
+        f"{bearer} '{url}/api/v1/freshness'",
+    ]
+
+
+def address_lines(url: str, token: str) -> list[str]:
+    return [f"  API      {url}/api/v1", f"  OpenAPI  {url}/api/v1/openapi.json", f"  Jeton    {token}"]
+
+
+def shows(*, everything: bool) -> Callable[[str], bool]:
+    """Which lines of the programs reach the console: those of the simulation always, the others when something is wrong."""
+    return lambda line: (
+        everything or "simulation" in line[:24] or "history" in line[:24] or bool(WORTH_SHOWING.search(line))
+    )

@@ -1,0 +1,111 @@
+"""The life of one stack inside the process that supervises it: from an empty folder to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from deploy.local.credentials import credentials
+from deploy.local.demonstration import demonstration_nodes
+from deploy.local.diagnosis import refuse_full_disk
+from deploy.local.errors import RegistryUnreachableError
+from deploy.local.kafka import kafka_is_here
+from deploy.local.output import Output
+from deploy.local.places import ROOT
+from deploy.local.ports import fixed_ports, free_ports, refuse_busy
+from deploy.local.process import run_to_end
+from deploy.local.program import Node
+from deploy.local.reading import Reading, reading_nodes
+from deploy.local.request import Request
+from deploy.local.running import end_leftovers, enter, forget, held, leave
+from deploy.local.site_file import write_site
+from deploy.local.stack import Site, brought, ports_in_use, python_environment, stack_nodes
+from deploy.local.status import State
+from deploy.local.supervisor import Supervisor
+
+CADENCE_S = 300.0
+"""Of the agent with `--follow`, as in production; its first reading is published at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Whoever started the stack: hears sentences on the way, every change of state, and the address when it is ready."""
+
+    say: Callable[[str], None]
+    changed: Callable[[str, State], None]
+    ready: Callable[[Site], None]
+
+
+async def live(request: Request, listener: Listener, end: asyncio.Event, show: Callable[[str], bool] | None) -> None:
+    """Start what was asked, announce it, and stop it when `end` is set. Raises `LocalStackError`s; leaves nothing running."""
+    refuse_full_disk(request.state)
+    with held(request.state), _cleared_after(request):
+        end_leftovers(request.state)
+        site = _site(request)
+        await _fetch_once(site, listener, end)
+        if end.is_set():
+            return
+        enter(request.state, ephemeral=request.ephemeral, url=site.url)
+        output = Output(request.state / "logs", show)
+        supervisor = Supervisor(_nodes(request, site), output, request.state, listener.changed)
+        await supervisor.run(end, lambda: listener.ready(site))
+
+
+@contextlib.contextmanager
+def _cleared_after(request: Request) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        leave(request.state)
+        if request.ephemeral:
+            forget(request.state, whole=True)
+
+
+def _site(request: Request) -> Site:
+    ports = fixed_ports() if request.fixed_ports else free_ports()
+    refuse_busy(ports_in_use(ports))
+    site = Site(request.state, ports, credentials(request.state))
+    write_site(site)
+    return site
+
+
+async def _fetch_once(site: Site, listener: Listener, end: asyncio.Event) -> None:
+    """In a process of its own, which an interruption can end in the middle of a download."""
+    if brought("kafka") or kafka_is_here():
+        return
+    listener.say("fetching Apache Kafka (45 MB, once)")
+    command = (sys.executable, "-m", "territoriale", "local", "fetch")
+    fetching = asyncio.create_task(run_to_end(command, environment=python_environment(site), folder=ROOT))
+    ending = asyncio.create_task(end.wait())
+    await asyncio.wait((fetching, ending), return_when=asyncio.FIRST_COMPLETED)
+    if not fetching.done():
+        fetching.cancel()
+        return
+    ending.cancel()
+    code, said = fetching.result()
+    if code:
+        raise RegistryUnreachableError(
+            said.strip().splitlines()[-1] if said.strip() else "Kafka's jars could not be fetched."
+        )
+
+
+def _nodes(request: Request, site: Site) -> Sequence[Node]:
+    nodes = stack_nodes(site)
+    if request.demonstration:
+        return [*nodes, *demonstration_nodes(site)]
+    if request.territory is None:
+        return nodes
+    return [*nodes, *reading_nodes(site, Reading(request.territory, CADENCE_S, request.follow))]
+
+
+def end_at_signals() -> asyncio.Event:
+    """Set at Ctrl-C, SIGTERM or a closed terminal."""
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end.set)
+    return end
