@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 OPENING = "3fa959b13967e0ef176069e01e23c8d7"
@@ -140,20 +141,20 @@ def write(path: Path, lines: list[bytes]) -> Path:
 # --- single requests
 
 
-def call(at: datetime, espace: int, session: int, order: str, *, name: str = "appelfonction", **rest: object) -> Hit:
-    return replace(Hit(at, f"POST /pronote/{name}/{espace}/{session}/{order} HTTP/1.1"), **rest)  # type: ignore[arg-type]
+def call(at: datetime, espace: int, session: int, order: str, *, name: str = "appelfonction", **rest: Any) -> Hit:
+    return replace(Hit(at, f"POST /pronote/{name}/{espace}/{session}/{order} HTTP/1.1"), **rest)
 
 
-def opening(at: datetime, espace: int, session: int, **rest: object) -> Hit:
-    return call(at, espace, session, OPENING, **rest)  # type: ignore[arg-type]
+def opening(at: datetime, espace: int, session: int, **rest: Any) -> Hit:
+    return call(at, espace, session, OPENING, **rest)
 
 
-def upload(at: datetime, espace: int, session: int, **rest: object) -> Hit:
-    return replace(Hit(at, f"POST /pronote/uploadfilesession/{espace}/{session} HTTP/1.1"), **rest)  # type: ignore[arg-type]
+def upload(at: datetime, espace: int, session: int, **rest: Any) -> Hit:
+    return replace(Hit(at, f"POST /pronote/uploadfilesession/{espace}/{session} HTTP/1.1"), **rest)
 
 
-def page(at: datetime, name: str = "eleve", query: str = "", **rest: object) -> Hit:
-    return replace(Hit(at, f"GET /pronote/{name}.html{query and '?' + query} HTTP/1.1"), **rest)  # type: ignore[arg-type]
+def page(at: datetime, name: str = "eleve", query: str = "", **rest: Any) -> Hit:
+    return replace(Hit(at, f"GET /pronote/{name}.html{query and '?' + query} HTTP/1.1"), **rest)
 
 
 # --- a realistic log

@@ -1,0 +1,44 @@
+"""The reorder buffer (rules.md 4): what was read, put back in order before it is understood."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from services.collector.access_log.requests import Call, Opening, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Second = tuple[list[Page], list[Opening], list[Call]]
+"""One second's lines: pages, then openings, then calls, each in the order read."""
+
+
+class ReorderBuffer:
+    """Lines by second; `first` is the earliest one held, infinity when there is none.
+
+    A line added behind what has left already leaves at the next asking: it cannot be put back in its place any more.
+    """
+
+    def __init__(self, seconds: dict[int, Second]) -> None:
+        self.seconds = seconds
+        self.first: float = min(seconds, default=math.inf)
+
+    def add(self, at: int, line: Page | Opening | Call) -> None:
+        second = self.seconds.get(at)
+        if second is None:
+            second = self.seconds[at] = ([], [], [])
+            self.first = min(self.first, at)
+        if isinstance(line, Call):
+            second[2].append(line)
+        elif isinstance(line, Page):
+            second[0].append(line)
+        else:
+            second[1].append(line)
+
+    def leaving(self, until: float) -> Iterator[tuple[int, Second]]:
+        """The seconds up to `until`, in order, taken out."""
+        due = sorted(at for at in self.seconds if at <= until)
+        taken = [(at, self.seconds.pop(at)) for at in due]
+        self.first = min(self.seconds, default=math.inf)
+        return iter(taken)

@@ -1,0 +1,76 @@
+"""What PRONOTE's web server does, as data versioned by PRONOTE year: the files of `years/`, one reader here."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+APART, BEFORE_OPENING, REORDERED = 7200, 120, 60
+"""Seconds (rules.md 4): a longer gap ends a session; how old a page may be that tells an opening's access; the reorder buffer.
+
+They are decisions of ours, not facts about PRONOTE, so they are not in the files.
+"""
+
+
+class Espace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A door of PRONOTE's web server; `profile` is '' for those outside the five."""
+
+    id: int
+    name: str
+    profile: str = ""
+    mobile: bool = False
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """The facts of one PRONOTE year; comments in `years/2024.toml` say what each is."""
+
+    year: int
+    hosted_domain: str
+    opening_call: str
+    opening_order: str
+    orders_to_authenticate: int
+    calls_with_order: tuple[str, ...]
+    calls_without_order: tuple[str, ...]
+    pages: tuple[str, ...]
+    app_marker: str
+    systems_without_app: tuple[str, ...]
+    script_agents: tuple[str, ...]
+    espace: tuple[Espace, ...]
+
+    @cached_property
+    def espaces(self) -> dict[int, Espace]:
+        return {espace.id: espace for espace in self.espace}
+
+    def is_app(self, agent: bytes) -> bool:
+        """Whether a user agent is, or says that it is, the official app."""
+        return self.app_marker.encode() in agent
+
+    def is_script(self, agent: bytes) -> bool:
+        """Whether a user agent is no person's browser or app."""
+        if self.is_app(agent) and any(system.encode() in agent for system in self.systems_without_app):
+            return True
+        lower = agent.lower()
+        return any(script.encode().lower() in lower for script in self.script_agents)
+
+
+def load_rules(year: int | None = None) -> Rules:
+    """The rules in force in a PRONOTE year, by default the newest known: each year's file amends those before it.
+
+    Later rules read older logs too: an espace or a page that did not exist yet cannot be in them.
+    """
+    merged: dict[str, Any] = {}
+    espaces: dict[int, Any] = {}
+    for found in _years():
+        if year is None or found["year"] <= year:
+            espaces |= {espace["id"]: espace for espace in found.get("espace", ())}
+            merged |= found
+    return msgspec.convert(merged | {"espace": list(espaces.values())}, Rules)
+
+
+def _years() -> list[dict[str, Any]]:
+    names = [file for file in (files(__package__) / "years").iterdir() if file.name.endswith(".toml")]
+    return sorted((tomllib.loads(file.read_text("utf-8")) for file in names), key=lambda found: int(found["year"]))
