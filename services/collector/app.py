@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from services.collector.agent import Agent
 from services.collector.errors import SettingsError, StateInUseError, StateUnavailableError
 from services.collector.publisher import Publisher
+from services.collector.restating import Recounting
+from services.collector.service import EstablishmentService
 from services.collector.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from services.collector.config import AgentSettings
@@ -31,16 +33,39 @@ _log = structlog.get_logger(__name__)
 
 async def run_agent(settings: AgentSettings, *, until_idle: bool) -> None:
     """Run until the sources are idle, or until SIGTERM or SIGINT."""
+    with _agent(settings) as (agent, _):
+        await _run(agent, until_idle=until_idle)
+
+
+async def restate(settings: AgentSettings, since: date) -> dict[str, list[int]]:
+    """Count again what lies since a date and publish it; returns, by UAI, the known files that are gone."""
+    now = settings.clock.now()
+    with _agent(settings) as (agent, store):
+        gone = {}
+        for establishment in settings.establishments:
+            service = EstablishmentService(establishment, store)
+            restatement = max(int(settings.clock.real_now().timestamp()), store.restatement(service.number) + 1)
+            recounting = Recounting(establishment, service.number, store, since=since, restatement=restatement)
+            gone[establishment.uai] = recounting.recount(now)
+        await _run(agent, until_idle=True)
+    return gone
+
+
+@contextmanager
+def _agent(settings: AgentSettings) -> Iterator[tuple[Agent, Store]]:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash dump would hold the lines in hand
     key = read_key(settings.key)
     with open_state(settings.state, settings.clock.real_now()) as store:
-        agent = Agent(settings, store, Publisher(settings.bootstrap, settings.agent, key))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, agent.stopping.set)
-        try:
-            await (agent.run_until_idle() if until_idle else agent.run())
-        finally:
-            await agent.close()
+        yield Agent(settings, store, Publisher(settings.bootstrap, settings.agent, key)), store
+
+
+async def _run(agent: Agent, *, until_idle: bool) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, agent.stopping.set)
+    try:
+        await (agent.run_until_idle() if until_idle else agent.run())
+    finally:
+        await agent.close()
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
     from services.collector.config import AgentSettings
     from services.collector.errors import CollectorError
 
@@ -44,6 +48,57 @@ def run(path: Path, until_idle: bool) -> None:
         _fail(error)
 
 
+@agent.command()
+@_settings
+@_json
+def check(path: Path, as_json: bool) -> None:
+    """Read the sources without publishing or storing: what would be counted, what is set aside and why."""
+    from services.collector.check import check as check_sources
+    from services.collector.config import read_settings
+    from services.collector.errors import CollectorError
+
+    try:
+        found = check_sources(read_settings(path))
+    except CollectorError as error:
+        _fail(error, as_json=as_json)
+    _print(found, as_json, _told_check)
+    if found["errors"]:
+        raise SystemExit(2)
+
+
+@agent.command()
+@_settings
+@_json
+def status(path: Path, as_json: bool) -> None:
+    """Positions, backlog to publish, observed until, last acknowledgement."""
+    from services.collector.check import status as status_of
+    from services.collector.errors import CollectorError
+
+    try:
+        found = status_of(_usable(path))
+    except CollectorError as error:
+        _fail(error, as_json=as_json)
+    _print(found, as_json, _told_status)
+
+
+@agent.command()
+@_settings
+@click.option("--since", required=True, type=click.DateTime(["%Y-%m-%d"]), help="First local day to count again.")
+@_json
+def restate(path: Path, since: datetime, as_json: bool) -> None:
+    """Count again from the sources what lies since a date (whole days, months and school years) and publish it."""
+    from chassis.logs import setup_logs
+    from services.collector.app import restate as restate_sources
+    from services.collector.errors import CollectorError
+
+    setup_logs("agent", fmt=os.environ.get("TERRITORIALE_LOG_FORMAT", "text"))
+    try:
+        gone = asyncio.run(restate_sources(_usable(path), since.date()))
+    except CollectorError as error:
+        _fail(error, as_json=as_json)
+    _print({"since": since.date().isoformat(), "files_gone": gone}, as_json, _told_restate)
+
+
 def _usable(path: Path) -> AgentSettings:
     """Settings without the establishments whose own are wrong: those are told, the others go on."""
     from services.collector.config import read_settings
@@ -54,6 +109,43 @@ def _usable(path: Path) -> AgentSettings:
     return settings
 
 
-def _fail(error: CollectorError) -> NoReturn:
-    click.echo(f"{error.code}: {error}", err=True)
+def _fail(error: CollectorError, *, as_json: bool = False) -> NoReturn:
+    from services.collector.errors import SettingsError
+
+    if as_json:
+        place = {"file": error.file, "field": error.field} if isinstance(error, SettingsError) else {}
+        click.echo(json.dumps({"ok": False, "errors": [{"code": error.code, **place, "detail": str(error)}]}))
+    else:
+        click.echo(f"{error.code}: {error}", err=True)
     raise SystemExit(error.exit_code)
+
+
+def _print(found: dict[str, Any], as_json: bool, tell: Callable[[dict[str, Any]], Iterator[str]]) -> None:
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(tell(found)))
+
+
+def _told_check(found: dict[str, Any]) -> Iterator[str]:
+    for error in found["errors"]:
+        yield f"error  {error['file']}: {error['field']}: {error['detail']}"
+    for each in found["establishments"]:
+        yield f"{each['uai']}  {each['lines']} lines, from {each['first'] or '-'} to {each['last'] or '-'}"
+        yield from (f"  {family:28}{each['counts'].get(family, 0):>12,}" for family in each["families"])
+        yield from (f"  set aside, {reason:27}{n:>2,}" for reason, n in each["set_aside"].items() if n)
+        yield from (f"  not observed: {problem}" for problem in each["problems"])
+
+
+def _told_status(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["establishments"]:
+        yield (
+            f"{each['uai']}  to publish: {each['to_publish']}, held: {each['held']}, "
+            f"last acknowledgement: {each['acknowledged'] or '-'}"
+        )
+        for name, source in each["sources"].items():
+            yield f"  {name}: {source['bytes']:,} bytes read, observed until {source['observed_until'] or '-'}"
+
+
+def _told_restate(found: dict[str, Any]) -> Iterator[str]:
+    yield f"counted again since {found['since']}"
+    for uai, gone in found["files_gone"].items():
+        if gone:
+            yield f"  {uai}: {len(gone)} files that had been read are gone; their lines count no more"

@@ -71,6 +71,7 @@ class Gathered(NamedTuple):
 
     increments: Mapping[Period, Mapping[int, int]]
     people: list[GrownSet]
+    set_aside: Mapping[str, int]
 
 
 class _Day:
@@ -295,12 +296,13 @@ class Count:
                 self._gather_hour(hour)
         for day in self._days.values():
             self._gather_activities(day)
+        set_aside = {reason: count for reason, count in self.set_aside.items() if reason}
         if self._since is None:
-            self._gather_diagnostics()
-        self.set_aside.clear()
+            self._gather_diagnostics(set_aside)
         people = self._gather_people()
-        gathered = Gathered(dict(self.increments), people)
+        gathered = Gathered(dict(self.increments), people, set_aside)
         self.increments = defaultdict(Counter)
+        self.set_aside.clear()
         return gathered
 
     def _gather_hour(self, hour: _Hour) -> None:
@@ -331,13 +333,12 @@ class Count:
             self._add(day, family, "day", cell, count)
         day.activities.clear()
 
-    def _gather_diagnostics(self) -> None:
+    def _gather_diagnostics(self, set_aside: Mapping[str, int]) -> None:
         """Lines set aside are counted on the day they are read: many say no other."""
         if self._establishment.grants_family("diagnostics", self._today):
             period = Period("diagnostics", "day", self._today.isoformat())
-            for reason, count in self.set_aside.items():
-                if reason:
-                    self.increments[period][_DIAGNOSTICS[reason]] += count
+            for reason, count in set_aside.items():
+                self.increments[period][_DIAGNOSTICS[reason]] += count
 
     def _gather_people(self) -> list[GrownSet]:
         grown = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from glob import glob, has_magic
@@ -99,10 +100,13 @@ def recognise(head: bytes, known: Sequence[KnownHead]) -> int | None:
 
 
 class Content:
-    """Decompressed bytes of a plain or gzip file, front to back; `UnreadableSourceError` where the archive is broken."""
+    """Decompressed bytes of a plain or gzip file, front to back; `UnreadableSourceError` where the archive is broken.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    `limit`: read no further than so many bytes.
+    """
+
+    def __init__(self, path: Path, limit: float = math.inf) -> None:
+        self.path, self._left = path, limit
         try:
             self._file: BinaryIO = path.open("rb")
             self._gzip = self._file.read(2) == _GZIP
@@ -122,10 +126,13 @@ class Content:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; empty at the end."""
+        size = int(min(size, self._left))
         try:
-            return self._inflate(size) if self._gzip else self._file.read(size)
+            found = (self._inflate(size) if self._gzip else self._file.read(size)) if size else b""
         except (OSError, zlib.error) as error:
             raise UnreadableSourceError(f"{self.path}: {error}") from error
+        self._left -= len(found)
+        return found
 
     def skip(self, position: int) -> bool:
         """Go to a position from the beginning; False when the content ends before it."""

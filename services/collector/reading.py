@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,10 +53,10 @@ class Follower:
         self._current: Stretch | None = None
         self._taken = 0
 
-    def open(self, file: int | None, position: int, *, to_the_end: bool) -> None:
+    def open(self, file: int | None, position: int, *, to_the_end: bool, limit: float = math.inf) -> None:
         """Start at the position at which the file, known or new, was left."""
         self.file, self.position, self.committed, self.ready = file, position, position, True
-        content = self._content.enter_context(Content(self.path))
+        content = self._content.enter_context(Content(self.path, limit))
         self._stretches = files.stretches(content, position, to_the_end=to_the_end)
 
     def lines(self) -> list[bytes]:
@@ -75,7 +76,10 @@ class Follower:
 
 
 class JournalSource:
-    """The journal of one establishment. `problems` says, file by file, why its end could not be stood at."""
+    """The journal of one establishment.
+
+    `problems` says, file by file, why its end could not be stood at; `lines` and `set_aside` count since the process started.
+    """
 
     name = JOURNAL
 
@@ -86,6 +90,7 @@ class JournalSource:
         self._broken: dict[Path, str] = {}
         self.secret = store.secret
         self.lines = 0
+        self.set_aside: Counter[str] = Counter()
         self.problems: list[str] = []
 
     def known(self, key: SetKey) -> Known | None:
@@ -223,6 +228,7 @@ class JournalSource:
         moved = [follower for follower in self._followers.values() if follower.position != follower.committed]
         if moved:
             gathered = count.gather()
+            self.set_aside.update(gathered.set_aside)
             with self._store.transaction():
                 self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=0)
                 self._save_source(count)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -19,7 +20,6 @@ from services.collector.local_calendar import Period
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from contracts.catalogue import Grain
     from services.collector.counting import Gathered
@@ -58,14 +58,19 @@ class DuePeriod(NamedTuple):
 class Store:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, path: Path | str) -> None:
+    secret = b""
+
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        """`read_only`: the state as it stands, while its agent may be running."""
+        if read_only:
+            self._connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
+            return
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
             self._prepare()
         except sqlite3.DatabaseError:
             self._connection.close()
             raise
-        self._establishments: dict[str, int] = {}
 
     def _prepare(self) -> None:
         run = self._connection.execute
@@ -76,7 +81,7 @@ class Store:
         self._connection.executescript((files(__package__) / "schema.sql").read_text("utf-8"))
         run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         run("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
-        self.secret: bytes = run("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
+        self.secret = run("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
 
     def quick_check(self) -> str | None:
         """What SQLite finds wrong with the file; None when it is sound."""
@@ -111,6 +116,11 @@ class Store:
         """Row of an establishment, made when it is new (inside a transaction)."""
         self._connection.execute("INSERT OR IGNORE INTO establishment (uai) VALUES (?)", (uai,))
         return int(self._connection.execute("SELECT id FROM establishment WHERE uai = ?", (uai,)).fetchone()[0])
+
+    def find_establishment(self, uai: str) -> int | None:
+        """Row of an establishment, None while nothing of it was read."""
+        row = self._connection.execute("SELECT id FROM establishment WHERE uai = ?", (uai,)).fetchone()
+        return int(row[0]) if row else None
 
     def acknowledged(self, establishment: int) -> float | None:
         """Real instant of Kafka's last acknowledgement."""
@@ -322,6 +332,28 @@ class Store:
         for number in found:
             self.forget_set(number)
         return len(found)
+
+    # --- restating
+
+    def restate(self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int) -> None:
+        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty."""
+        run = self._connection.execute
+        for grain, start in since.items():
+            which = """establishment = ? AND grain = ? AND substr(start, 1, 10) >= ?
+                       AND family NOT LIKE 'observed.%' AND family <> 'diagnostics'"""
+            key = (establishment, grain, start)
+            run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
+            query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
+            run(query, (restatement, now, *key))
+            for number, _, first, _ in self.sets(establishment, grain):
+                if first.isoformat() >= start:
+                    self.forget_set(number)
+        run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
+
+    def restatement(self, establishment: int) -> int:
+        """The highest restatement so far."""
+        query = "SELECT coalesce(max(restatement), 0) FROM period WHERE establishment = ?"
+        return int(self._connection.execute(query, (establishment,)).fetchone()[0])
 
     def forget_set(self, people_set: int) -> None:
         self._connection.execute("DELETE FROM person WHERE people_set = ?", (people_set,))

@@ -1,0 +1,74 @@
+"""`agent restate`: what was read already is read once more, and what lies since a date counted anew under a new restatement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.periods import period_start
+from services.collector import files
+from services.collector.counting import Count
+from services.collector.observation import Heartbeats
+from services.collector.reading import Follower, JournalSource
+from services.collector.small import SmallProfiles
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from contracts.catalogue import Grain
+    from services.collector.config import EstablishmentSettings
+    from services.collector.store import Store
+
+_EVERYTHING = 2**62
+_GRAINS: tuple[Grain, ...] = ("hour", "day", "month", "school_year")
+
+
+class Recounting(JournalSource):
+    """Reads known files from their beginning to where they were left, inside one transaction: all of it holds, or none."""
+
+    def __init__(
+        self, establishment: EstablishmentSettings, number: int, store: Store, *, since: date, restatement: int
+    ) -> None:
+        super().__init__(establishment, number, store)
+        self._since, self._restatement = since, restatement
+        self.recounted: set[int] = set()
+
+    def recount(self, now: datetime) -> list[int]:
+        """Count again; returns the known files that are no longer there, whose lines are missing from now on."""
+        store, number = self._store, self._number
+        with store.transaction():
+            store.restate(number, self._starts(), now=now.timestamp(), restatement=self._restatement)
+            self.turn(now, budget=_EVERYTHING, to_the_end=True)
+        known = {file for source, file, _ in store.positions(number) if source == self.name}
+        return sorted(known - self.recounted)
+
+    def _starts(self) -> dict[str, str]:
+        """First days of the periods to count again, by grain; what is held for a school year follows the year."""
+        starts: dict[str, str] = {
+            grain: period_start("day" if grain == "hour" else grain, self._since).isoformat() for grain in _GRAINS
+        }
+        return {**starts, "held": starts["school_year"]}
+
+    def _identify(self, follower: Follower, *, to_the_end: bool) -> None:
+        file = files.recognise(follower.head, self._store.heads(self._number, self.name))
+        if file is None or file in self.recounted:
+            self._finish(follower)  # never read, so nothing to count again; or a copy
+        else:
+            self.recounted.add(file)
+            follower.open(file, 0, to_the_end=to_the_end, limit=self._store.position(file))
+
+    def _new_count(self, now: datetime) -> Count:
+        return Count(
+            self._establishment,
+            SmallProfiles(self._establishment.type, self._store.small_profiles(self._number)),
+            self,
+            now=now,
+            dropped=self._store.dropped_days(self._number),
+            heartbeats=Heartbeats(),
+            since=self._since,
+        )
+
+    def _commit(self, count: Count, now: datetime) -> int:
+        gathered = count.gather()
+        self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=self._restatement)
+        count.forget_names()
+        return 0
