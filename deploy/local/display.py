@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import click
 
+from deploy.local.output import Choice
+from deploy.local.stack import SERVERS
 from deploy.local.status import State
 
 WORTH_SHOWING = re.compile(r"\b(warn|warning|error|critical|fatal|traceback)\b", re.IGNORECASE)
@@ -60,8 +62,12 @@ def address_lines(url: str, token: str) -> list[str]:
     return [f"  API      {url}/api/v1", f"  OpenAPI  {url}/api/v1/openapi.json", f"  Jeton    {token}"]
 
 
-def shows(*, everything: bool) -> Callable[[str], bool]:
-    """Which lines of the programs reach the console: those of the simulation always, the others when something is wrong."""
-    return lambda line: (
-        everything or "simulation" in line[:24] or "history" in line[:24] or bool(WORTH_SHOWING.search(line))
-    )
+def shows(*, everything: bool) -> Choice:
+    """Which lines reach the console: those of the simulation, and of a service that has something wrong. Servers only log."""
+
+    def shown(name: str, line: str) -> bool:
+        if everything or name in ("history", "simulation"):
+            return True
+        return name not in SERVERS and bool(WORTH_SHOWING.search(line))
+
+    return shown

@@ -27,6 +27,9 @@ from deploy.local.program import Program, Says
 MEMORY = "512m"
 """Heap. The broker of a local stack lives in 340 MB."""
 
+QUIET_UNSAFE, OLDEST_THAT_WARNS = "--sun-misc-unsafe-memory-access=allow", 24
+"""Kafka's way of unmapping files is deprecated; newer Javas say so four times at each start."""
+
 STARTED = re.compile("Kafka Server started")
 
 
@@ -105,6 +108,7 @@ def _java(java: Java, jars: Sequence[Path]) -> tuple[str, ...]:
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         *((f"-XX:AOTCache={cache}", "-Xlog:aot*=off") if cache.exists() else ()),
+        *((QUIET_UNSAFE,) if java.major >= OLDEST_THAT_WARNS else ()),
         *_flags(),
         "-cp",
         os.pathsep.join(map(str, jars)),

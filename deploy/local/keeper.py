@@ -104,7 +104,15 @@ def main() -> None:
         print(json.dumps({"error": str(error)}), flush=True)
         sys.exit(error.exit_code)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _forget(part, folder)
+
+
+def _forget(part: str, folder: Path) -> None:
+    if part == "postgres":
+        from deploy.local.postgres import forget_cluster
+
+        forget_cluster(folder / "postgres")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from deploy.local.demonstration import demonstration_nodes
 from deploy.local.diagnosis import refuse_full_disk
 from deploy.local.errors import RegistryUnreachableError
 from deploy.local.kafka import kafka_is_here
-from deploy.local.output import Output
+from deploy.local.output import Choice, Output
 from deploy.local.places import ROOT
 from deploy.local.ports import fixed_ports, free_ports, refuse_busy
 from deploy.local.process import run_to_end
@@ -40,7 +40,7 @@ class Listener:
     ready: Callable[[Site], None]
 
 
-async def live(request: Request, listener: Listener, end: asyncio.Event, show: Callable[[str], bool] | None) -> None:
+async def live(request: Request, listener: Listener, end: asyncio.Event, show: Choice | None) -> None:
     """Start what was asked, announce it, and stop it when `end` is set. Raises `LocalStackError`s; leaves nothing running."""
     refuse_full_disk(request.state)
     with held(request.state), _cleared_after(request):

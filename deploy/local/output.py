@@ -16,7 +16,9 @@ LARGEST_FILE = 5_000_000
 LAST_WORDS = 40
 """Lines kept in memory to explain why a program ended."""
 
-Print = Callable[[str], None]
+Print = Callable[[str, str], None]
+Choice = Callable[[str, str], bool]
+"""Whether a line (the second argument) of a program (the first) is shown."""
 
 
 class LogFile:
@@ -54,8 +56,8 @@ class LogFile:
 class Voice:
     """One program's output: to its file, to the console where wanted, and its last words to whoever asks."""
 
-    def __init__(self, name: str, file: LogFile, show: Print | None) -> None:
-        self._name, self._file, self._show = name, file, show
+    def __init__(self, label: str, file: LogFile, show: Print | None) -> None:
+        self._label, self._file, self._show = label, file, show
         self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
 
     def hear(self, line: str) -> None:
@@ -63,16 +65,16 @@ class Voice:
         self.last_words.append(line)
         self._file.write(line)
         if self._show:
-            self._show(f"{self._name} {line}")
+            self._show(self._label, line)
 
     def close(self) -> None:
         self._file.close()
 
 
 class Output:
-    """Gives each program its voice. `show` says which lines reach the console; None keeps it quiet."""
+    """Gives each program its voice. `show` says which lines reach the console; without it none does."""
 
-    def __init__(self, folder: Path, show: Callable[[str], bool] | None = None, width: int = 12) -> None:
+    def __init__(self, folder: Path, show: Choice | None = None, width: int = 12) -> None:
         self.folder = folder
         self._show, self._width, self._voices = show, width, 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,18 +82,11 @@ class Output:
     def voice(self, name: str) -> Voice:
         label = click.style(f"{name:<{self._width}}│", fg=COLOURS[self._voices % len(COLOURS)])
         self._voices += 1
-        return Voice(label, LogFile(self.path(name)), self._printer() if self._show else None)
+        return Voice(label, LogFile(self.path(name)), self._printer(name, self._show) if self._show else None)
 
     def path(self, name: str) -> Path:
         """The file of one program's output."""
         return self.folder / f"{name}.log"
 
-    def _printer(self) -> Print:
-        shown = self._show or (lambda _: False)
-        return lambda line: click.echo(line) if shown(line) else None
-
-
-def remove_logs(folder: Path) -> None:
-    """Forget the files of an earlier run."""
-    for path in folder.glob("*.log*"):
-        path.unlink()
+    def _printer(self, name: str, shown: Choice) -> Print:
+        return lambda label, line: click.echo(f"{label} {line}") if shown(name, line) else None
