@@ -48,9 +48,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         live.close_on_signal()
         following = asyncio.create_task(live.follow())
         yield
-        live.close()
-        following.cancel()
-        await asyncio.gather(following, identity.client.aclose(), query.client.aclose(), return_exceptions=True)
+        await live.end(following)
+        await asyncio.gather(identity.client.aclose(), query.client.aclose())
         await redis.aclose()
 
     app = FastAPI(

@@ -25,6 +25,10 @@ from services.gateway.readers import Reader, Readers
 
 RETRY_SECONDS = 5.0
 """Between attempts to reach Kafka; readers refetch once it is back, because nobody knows what was missed."""
+POLL_MS = 500
+"""How long a look at Kafka waits for news; it is also how long closing may take."""
+STOP_SECONDS = 3.0
+"""Following that still waits for Kafka after this is cut off; nothing is lost by it."""
 OPENING = b"retry: 5000\n: suivi ouvert\n\n"
 REFETCH = b"event: refetch\ndata: {}\n\n"
 KEEP_ALIVE = b": rien de neuf\n\n"
@@ -72,16 +76,16 @@ class Live:
         self._closing = asyncio.Event()
 
     async def follow(self) -> None:
-        """Until cancelled, note what changes; after an interruption everything counts as changed."""
+        """Until closed, note what changes; after an interruption everything counts as changed."""
         last_error = ""
-        while True:
+        while not self._closing.is_set():
             try:
                 await self._read_until_failure()
             except (KafkaError, OSError) as error:
                 if str(error) != last_error:
                     log.warning("live events wait for Kafka; pages still refetch by themselves", error=str(error))
                 last_error = str(error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await self._closed_within(RETRY_SECONDS)
 
     async def _read_until_failure(self) -> None:
         card = load_cards()[TOPIC]
@@ -90,8 +94,8 @@ class Live:
         try:
             await consumer.start()
             self.touched.touch_all()
-            while True:
-                batches = await consumer.getmany(timeout_ms=1_000)
+            while not self._closing.is_set():
+                batches = await consumer.getmany(timeout_ms=POLL_MS)
                 self.touched.touch(uai for records in batches.values() for uai in _uais(r.value for r in records))
         finally:
             await consumer.stop()
@@ -100,7 +104,7 @@ class Live:
         """Events for one reader. Rights are found again at each tick; a stream whose token has ended ends with it."""
         yield OPENING
         mark = self.touched.mark()
-        while not await self._closed_within_a_tick():
+        while not await self._closed_within(self._tick):
             try:
                 now = await self._readers.find(authorization)
             except UnauthorizedError:
@@ -112,15 +116,22 @@ class Live:
             mark, reader = self.touched.mark(), now
             yield REFETCH if changed else KEEP_ALIVE
 
-    async def _closed_within_a_tick(self) -> bool:
+    async def _closed_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._tick):
+            async with asyncio.timeout(seconds):
                 return await self._closing.wait()
         return False
 
     def close(self) -> None:
-        """End all streams, so that the server can stop."""
+        """End all streams, and the following of Kafka, so that the server can stop."""
         self._closing.set()
+
+    async def end(self, following: asyncio.Task[None]) -> None:
+        """Close, and wait for `follow` to leave Kafka in order."""
+        self.close()
+        _, late = await asyncio.wait([following], timeout=STOP_SECONDS)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=bool(late))
 
     def close_on_signal(self) -> None:
         """End all streams when the process is asked to stop: the server waits for answers, and a stream is an answer without end.

@@ -20,6 +20,8 @@ from services.identity.rights_board import RightsBoard
 from services.identity.tables import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+STOP_SECONDS = 3.0
+"""A duty that still waits for Kafka or the database after this is cut off; what it had not finished stays in the outbox."""
 
 
 def create_app(settings: IdentitySettings) -> FastAPI:
@@ -37,12 +39,12 @@ def create_app(settings: IdentitySettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await migrate(engine, MIGRATIONS, schema=SCHEMA)
-        duties = (OutboxRelay(engine, settings.kafka).run(), keep_version_shown(directory, board))
+        stopping = asyncio.Event()
+        duties = (OutboxRelay(engine, settings.kafka, stopping).run(), keep_version_shown(directory, board, stopping))
         tasks = [asyncio.create_task(duty) for duty in duties]
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        stopping.set()
+        await end(tasks)
         await board.close()
         await engine.dispose()
 
@@ -55,3 +57,11 @@ def create_app(settings: IdentitySettings) -> FastAPI:
         internal_router(directory, settings.clock), dependencies=[Depends(internal_only(settings.internal_token))]
     )
     return app
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    """Let tasks that were told to stop finish what they do; an unforeseen fault of theirs is raised here."""
+    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=bool(late))

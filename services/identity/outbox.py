@@ -19,7 +19,7 @@ from services.identity.directory import Directory
 from services.identity.rights_board import RightsBoard
 from services.identity.store import RegistryStore
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 """How long a committed change may wait for the relay; reading an empty table costs nothing."""
 RENEWAL_SECONDS = 5.0
 """A sixth of the lease: several renewals may fail before readers have to ask."""
@@ -33,19 +33,20 @@ log = structlog.get_logger()
 class OutboxRelay:
     """Publishes the outbox in order, at least once: a row goes only once Kafka has acknowledged it."""
 
-    def __init__(self, engine: AsyncEngine, bootstrap: str) -> None:
+    def __init__(self, engine: AsyncEngine, bootstrap: str, stopping: asyncio.Event) -> None:
         self._engine = engine
         self._bootstrap = bootstrap
+        self._stopping = stopping
         self._last_error = ""
 
     async def run(self) -> None:
-        """Until cancelled; a producer that fails is replaced, whatever it failed of."""
-        while True:
+        """Until stopped; a producer that fails is replaced, whatever it failed of."""
+        while not self._stopping.is_set():
             try:
                 await self._publish_until_failure()
             except (KafkaError, SQLAlchemyError, OSError) as error:
                 self._say_once(str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+            await within(self._stopping, RETRY_SECONDS)
 
     def _say_once(self, error: str) -> None:
         if error != self._last_error:
@@ -59,10 +60,9 @@ class OutboxRelay:
         try:
             await producer.start()
             self._last_error = ""
-            while True:
+            while not await within(self._stopping, POLL_SECONDS):
                 while await self.publish_some(producer):
                     pass
-                await asyncio.sleep(POLL_SECONDS)
         finally:
             await producer.stop()
 
@@ -77,9 +77,17 @@ class OutboxRelay:
         return len(rows)
 
 
-async def keep_version_shown(directory: Directory, board: RightsBoard) -> None:
-    """Until cancelled, renew the shown version from the database; a failure heals at the next round or makes readers ask."""
-    while True:
+async def keep_version_shown(directory: Directory, board: RightsBoard, stopping: asyncio.Event) -> None:
+    """Until stopped, renew the shown version from the database; a failure heals at the next round or makes readers ask."""
+    while not stopping.is_set():
         with suppress(RedisError, SQLAlchemyError, OSError):
             await board.announce(await directory.version())
-        await asyncio.sleep(RENEWAL_SECONDS)
+        await within(stopping, RENEWAL_SECONDS)
+
+
+async def within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event has come by then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    return False
