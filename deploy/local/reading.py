@@ -84,7 +84,9 @@ async def _register(site: Site, reading: Reading) -> None:
     document.unlink()
     if code:
         kind = BadTerritoryError if code == BAD_INPUT else ProgramFailedError
-        raise kind(f"The territory cannot be registered: {output.strip()[-500:]}")
+        raise kind(
+            f"The territory cannot be registered: {(output.strip().splitlines() or ['no reason was given'])[-1]}"
+        )
 
 
 async def _wait_until_read(site: Site) -> None:
