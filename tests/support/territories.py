@@ -313,7 +313,7 @@ def _exported_by_windows(folder: TerritoryFolder, draw: random.Random, now: date
     place = folder.add(Place(uai(750007), "College Elisee-Reclus", postal_codes=("75013",)))
     lines = _plain(_traffic(folder, draw, place).lines(_year_start(now, place.zone), now, per_day=5))
     for broken in [*broken_lines(now), b"", b"   "]:
-        lines.insert(draw.randrange(1, len(lines)), broken)
+        lines.insert(draw.randint(1, len(lines)), broken)
     folder.write(f"{place.uai}/journal.ndjson", lines, newline=b"\r\n", bom=True)
 
 
