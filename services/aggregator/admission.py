@@ -15,11 +15,11 @@ import numpy as np
 import structlog
 
 from contracts.catalogue import CATALOGUE, GRAINS, Grain
-from contracts.packed import pack
+from contracts.packed import pack, unpack
 from contracts.periods import BadStartError, next_start, parse_hour, parse_start
 from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER, verify
 from contracts.uai import InvalidUaiError, parse_uai
-from contracts.usage_reported import MAX_COUNT, MalformedMessageError, Report, UsageReported, decode, validate
+from contracts.usage_reported import MAX_COUNT, MalformedMessageError, Report, UsageReported, decode, encode, validate
 from services.aggregator.cells import Ints, pack_runs
 from services.aggregator.errors import DeadLetterError, RefusedError
 from services.aggregator.keeping import Horizon, horizon
@@ -44,13 +44,20 @@ log = structlog.get_logger()
 class Record(Protocol):
     """What is read of an aiokafka ConsumerRecord; `timestamp` is the append time in ms."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 class Place(NamedTuple):
@@ -129,6 +136,21 @@ class Docket:
         self._records = records
         for index, record in enumerate(records):
             self._judge(index, record)
+        accepted = self._accepted()
+        for letter in self.dead:
+            self.outcomes[letter.agent, "dead_lettered", letter.code] += 1
+        return accepted
+
+    def reconsider(self, parked: Sequence[Parked]) -> list[tuple[Key, State]]:
+        """Judge parked reports again (their signature was checked when they came); those that must wait on are in `parked`."""
+        records = [_Waiting.of(report) for report in parked]
+        self._records = records
+        for index, record in enumerate(records):
+            message = decode(record.value)
+            if not self._directory.refusal(message.uai, self._now):
+                self._judge_report(message, message.reports[0], record, (index, 0))
+            else:
+                self.parked.append(parked[index])
         return self._accepted()
 
     def _judge(self, index: int, record: Record) -> None:
@@ -281,6 +303,28 @@ class Docket:
                 buried.add(id(record))
                 code, detail = fault_of(message.reports[number])
                 self.dead.append(DeadLetter(record, message.agent, code, detail, vouched=True))
+
+
+class _Waiting(NamedTuple):
+    """A parked report as the message it came in."""
+
+    timestamp: int
+    key: bytes
+    value: bytes
+    topic: str = ""
+    partition: int = -1
+    offset: int = -1
+    headers: Sequence[tuple[str, bytes]] = ()
+
+    @staticmethod
+    def of(parked: Parked) -> _Waiting:
+        key, state = parked.key, parked.state
+        codes, counts = unpack(state.cells)
+        report = Report(
+            key.family, GRAINS[key.grain], key.start, codes.tolist(), counts.tolist(), state.restatement, state.cut
+        )
+        message = UsageReported(key.agent, key.uai, parked.catalogue, [report])
+        return _Waiting(state.as_of, key.uai.encode(), encode(message))
 
 
 def _claimed_agent(record: Record) -> str:

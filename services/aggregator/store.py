@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from contracts.catalogue import CATALOGUE
-from services.aggregator.admission import HOUR, Parked, ParkedKey
+from services.aggregator.admission import Parked, ParkedKey
 from services.aggregator.cells import gather
 from services.aggregator.merge import Key, State
 from services.aggregator.sheet import DAY, Period, Sheet, SheetKey, end_of
@@ -290,5 +291,51 @@ def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     return columns or [[] for _ in range(width)]
 
 
-def is_hour(key: Key) -> bool:
-    return key.grain == HOUR
+async def purge_hours(connection: asyncpg.Connection, uais: Sequence[str], before: datetime) -> None:
+    """Delete hour reports that start before an instant."""
+    await connection.execute("delete from usage.hours where uai = any($1::text[]) and start < $2", uais, before)
+
+
+async def purge_grain(
+    connection: asyncpg.Connection, uais: Sequence[str], grains: Sequence[int], before: date, *, freeze: Sequence[int]
+) -> int:
+    """Delete reports of `grains` that start before `before`, freeze the sheets of `freeze` in their school years.
+
+    Sheets as fine as the reports go with them, except those frozen. The number of reports deleted.
+    """
+    purged: int = await connection.fetchval(_PURGE_GRAIN, uais, list(grains), before, list(freeze))
+    finer = [grain for grain in grains if grain not in freeze]
+    await connection.execute(
+        "delete from usage.sheets where uai = any($1::text[]) and grain = any($2::smallint[]) and start < $3",
+        uais, finer, before,
+    )  # fmt: skip
+    return purged
+
+
+_PURGE_GRAIN = """
+with purged as (
+    delete from usage.reports where uai = any($1::text[]) and grain = any($2::smallint[]) and start < $3 returning uai, start
+), years as (
+    select distinct uai, make_date(extract(year from start - interval '8 months')::int, 9, 1) as first from purged
+), frozen as (
+    update usage.sheets s set frozen = true from years y
+    where s.uai = y.uai and s.grain = any($4::smallint[]) and not s.frozen
+        and s.start >= y.first and s.start < y.first + interval '1 year'
+)
+select count(*) from purged
+"""
+"""A date less 8 months lies in the calendar year in which its school year starts."""
+
+
+async def purge_parked(connection: asyncpg.Connection, before: datetime) -> None:
+    """Delete what has waited since before an instant."""
+    await connection.execute("delete from usage.parked where parked_at < $1", before)
+
+
+async def forget(connection: asyncpg.Connection, uais: Sequence[str]) -> bool:
+    """Delete all that is kept of these establishments; whether there was anything."""
+    deleted = [
+        await connection.execute(f"delete from usage.{table} where uai = any($1::text[])", uais)
+        for table in ("reports", "hours", "sheets", "parked")
+    ]
+    return any(status != "DELETE 0" for status in deleted)

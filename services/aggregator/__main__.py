@@ -1,0 +1,26 @@
+"""`python -m services.aggregator`: consumes usage.reported.v1; health, counters and AsyncAPI on 127.0.0.1."""
+
+from __future__ import annotations
+
+import sys
+
+from chassis.http import serve
+from chassis.logs import setup_logs
+from chassis.telemetry import setup_telemetry
+from services.aggregator.app import create_app
+from services.aggregator.config import AggregatorSettings
+
+
+def main() -> int:
+    """0 when told to stop, else the exit code of what stopped it."""
+    settings = AggregatorSettings()
+    setup_logs("aggregator", level=settings.log_level, fmt=settings.log_format)
+    setup_telemetry("aggregator")
+    app = create_app(settings)
+    serve(app, host=settings.host, port=settings.port)
+    stopped = app.state.aggregator.stopped_by
+    return stopped.exit_code if stopped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""What arrives from Kafka: report messages in batches, acknowledged once committed; news of the registry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiokafka.errors import IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage as Message
+from faststream.kafka.message import KafkaAckableMessage
+
+from contracts import counters_updated, identity_changed, usage_reported
+from services.aggregator.errors import StoppedError
+from services.aggregator.outgoing import Outgoing
+from services.aggregator.service import Flushed, Reports
+
+GROUP = "aggregator"
+POLL_MS = 10
+"""One poll waits this long for a message, then sleeps as long: at low load a flush starts within both."""
+PARTITION_FETCH_BYTES = 2 * 1024 * 1024
+SESSION_MS = 10_000
+"""A replica that says nothing for so long is taken for dead and its partitions go to the others."""
+
+log = structlog.get_logger()
+
+
+class Handlers:
+    """Receives, hands over, acknowledges; decides nothing."""
+
+    def __init__(self, reports: Reports, outgoing: Outgoing, stop: Callable[[StoppedError], None]) -> None:
+        self._reports = reports
+        self._outgoing = outgoing
+        self._stop = stop
+
+    async def on_usage_reported(self, message: Message) -> None:
+        """Merge and commit to PostgreSQL, set dead letters aside, then acknowledge, then say what changed."""
+
+        async def work() -> Flushed:
+            flushed = await self._reports.flush(message.raw_message)
+            await self._outgoing.bury(flushed.dead)
+            return flushed
+
+        flushed = await self._or_stop(work)
+        await _acknowledge(message)
+        await self._outgoing.announce(flushed)
+
+    async def on_identity_changed(self, _: Message) -> None:
+        """Read the registry again; whatever it lets in leaves its parking place."""
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Ask identity for news, and obey them."""
+        if await self._reports.refresh():
+            await self.unpark()
+
+    async def unpark(self) -> None:
+        """Merge what a newer registry, or a newer catalogue, lets in."""
+        await self._outgoing.announce(await self._or_stop(self._reports.unpark))
+
+    async def _or_stop(self, work: Callable[[], Awaitable[Flushed]]) -> Flushed:
+        """Past help: stop the process, and hold this batch until it has, so that no later one is acknowledged before it."""
+        try:
+            return await work()
+        except StoppedError as error:
+            self._stop(error)
+        except Exception as error:
+            log.exception("A flush failed in a way that nobody foresaw: report this; nothing of it is acknowledged")
+            self._stop(StoppedError(f"unforeseen: {error!r}"))
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def _acknowledge(message: Message) -> None:
+    """Offsets follow what is committed; where they cannot, the same messages come again and change nothing."""
+    try:
+        await message.ack()
+    except (KafkaError, IllegalStateError) as error:
+        log.warning("Offsets were not taken (a rebalance, or Kafka away): these messages come again", cause=repr(error))
+
+
+def create_broker(bootstrap: str, prefix: str, handlers: Handlers, *, max_records: int) -> KafkaBroker:
+    """Both subscriptions; topics are made from their cards, never by a subscription."""
+    broker = KafkaBroker(
+        bootstrap.split(","),
+        client_id="aggregator",
+        allow_auto_create_topics=False,
+        graceful_timeout=10,
+        logger=None,
+        description="Reports in, sheets in PostgreSQL, news of what changed out.",
+    )
+    reported = broker.subscriber(
+        prefix + usage_reported.TOPIC,
+        batch=True,
+        ack_policy=AckPolicy.MANUAL,
+        group_id=prefix + GROUP,
+        auto_offset_reset="earliest",
+        batch_timeout_ms=POLL_MS,
+        max_records=max_records,
+        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        session_timeout_ms=SESSION_MS,
+        title="usage.reported.v1",
+        description="States of families and periods, merged by cell-wise maximum.",
+    )
+
+    async def raw(records: Any) -> Any:
+        """Keys, values and headers as they are: a header that is no UTF-8 must not stop a batch."""
+        consumer = reported.consumer
+        return KafkaAckableMessage(
+            body=b"", headers={}, raw_message=records, message_id="", correlation_id="", consumer=consumer
+        )
+
+    reported(handlers.on_usage_reported, parser=raw, decoder=_no_decoding)
+    changed = broker.subscriber(
+        prefix + identity_changed.TOPIC,
+        ack_policy=AckPolicy.ACK_FIRST,
+        auto_offset_reset="latest",
+        title="identity.changed.v1",
+        description="The registry changed: each replica reads it again. Nothing is lost with a notice: it is read every 30 s too.",
+    )
+    changed(handlers.on_identity_changed, decoder=_no_decoding)
+    broker.publisher(
+        prefix + counters_updated.TOPIC, title="counters.updated.v1", schema=counters_updated.CountersUpdated
+    )
+    return broker
+
+
+async def _no_decoding(_: Any) -> bytes:
+    return b""
