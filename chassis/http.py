@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import signal
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -99,7 +100,11 @@ def health_router(ready: Callable[[], Awaitable[bool]]) -> APIRouter:
 
 
 def serve(app: FastAPI, *, host: str, port: int) -> None:
-    """Run one app until SIGTERM or Ctrl-C; requests in flight are finished."""
+    """Run one app until SIGTERM or Ctrl-C; requests in flight are finished, and having been told to stop is no failure."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, lambda *_: None
+        )  # uvicorn raises the signal again once it has stopped: the exit code stays 0
     uvicorn.run(
         app,
         host=host,
