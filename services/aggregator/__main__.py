@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from chassis.http import serve
@@ -16,6 +17,9 @@ def main() -> int:
     settings = AggregatorSettings()
     setup_logs("aggregator", level=settings.log_level, fmt=settings.log_format)
     setup_telemetry("aggregator")
+    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(
+        logging.CRITICAL
+    )  # what it calls errors heals by itself
     app = create_app(settings)
     serve(app, host=settings.host, port=settings.port)
     stopped = app.state.aggregator.stopped_by

@@ -6,12 +6,12 @@ from collections import defaultdict
 from typing import Any, Protocol
 
 import asyncpg
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from faststream.kafka import KafkaBroker
-from faststream.specification import AsyncAPI
 
 from chassis.http import UnavailableError
 from services.aggregator import store
+from services.aggregator.asyncapi import document
 from services.aggregator.outgoing import Outgoing
 
 
@@ -30,12 +30,11 @@ def public_router(running: Running) -> APIRouter:
     router = APIRouter()
 
     @router.get("/asyncapi.json")
-    async def asyncapi() -> Response:
+    async def asyncapi() -> dict[str, Any]:
         """The messages this service reads and writes, by FastStream."""
         if running.broker is None:
             raise UnavailableError("the service is starting")
-        document = AsyncAPI(running.broker, title="aggregator", version="1").to_specification()
-        return Response(document.to_json(), media_type="application/json")
+        return document(running.broker)
 
     return router
 

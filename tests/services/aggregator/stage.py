@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -202,7 +203,7 @@ class Stage:
         finally:
             await consumer.stop()
 
-    async def query(self, sql: str, *arguments: object) -> list[tuple[object, ...]]:
+    async def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         connection = await asyncpg.connect(self.database.replace("+asyncpg", ""))
         try:
             return [tuple(row) for row in await connection.fetch(sql, *arguments)]
@@ -212,9 +213,9 @@ class Stage:
     async def sheets(self) -> dict[tuple[str, str, date], dict[int, int]]:
         """Every sheet's cells."""
         rows = await self.query("select uai, grain, start, cells from usage.sheets")
-        return {(row[0], GRAINS[row[1]], row[2]): cells(row[3]) for row in rows}  # type: ignore[index, misc, arg-type]
+        return {(row[0], GRAINS[row[1]], row[2]): cells(row[3]) for row in rows}
 
-    async def image(self) -> list[tuple[object, ...]]:
+    async def image(self) -> list[tuple[Any, ...]]:
         """All that is stored and does not depend on when it was done."""
         return [
             *await self.query(
@@ -230,7 +231,7 @@ class Stage:
 
     async def outcomes(self) -> dict[str, int]:
         rows = await self.query("select outcome, cause, sum(count)::int from usage.outcomes group by 1, 2")
-        return {f"{row[0]}.{row[1]}" if row[1] else str(row[0]): row[2] for row in rows}  # type: ignore[misc]
+        return {f"{row[0]}.{row[1]}" if row[1] else str(row[0]): row[2] for row in rows}
 
 
 def cells(packed: bytes) -> dict[int, int]:
