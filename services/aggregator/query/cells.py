@@ -39,8 +39,10 @@ def total_cell(total: Total, *, rate: bool) -> AnswerCell:
 def _rounded(figures: Figures) -> list[float] | list[int]:
     shown = np.where(has_value(figures.state), figures.value, 0.0)
     if figures.denominator is None:
-        return [int(value) for value in shown.tolist()]
-    return [round(value, DECIMALS) for value in shown.tolist()]
+        counts: list[int] = shown.astype(np.int64).tolist()
+        return counts
+    rates: list[float] = shown.round(DECIMALS).tolist()
+    return rates
 
 
 def _cell(value: float, state: int, share: float) -> AnswerCell:

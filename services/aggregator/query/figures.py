@@ -10,7 +10,7 @@ from services.aggregator.query.columns import ReadyColumn
 from services.aggregator.query.matrix import Counts
 from services.aggregator.query.readings import Readings
 from services.aggregator.query.release import SOCIAL, release
-from services.aggregator.query.rights import judge, sees_exact
+from services.aggregator.query.rights import judge
 from services.aggregator.query.states import (
     ESTIMATED,
     LEFT_OUT,
@@ -69,7 +69,6 @@ class Door:
         self._widget = widget
         self._page = widget.partition(".")[0]
         self._threshold = threshold
-        self._exact = np.array([sees_exact(line.visible) for line in readings.roll.lines], np.bool_)
 
     def figures(self, column: ReadyColumn, *, granted_only: bool = False) -> Figures:
         """A column's numbers or, when it has something to be divided by, its rates."""
@@ -87,7 +86,7 @@ class Door:
         )
 
     def _released(self, sums: Sums) -> Sums:
-        return release(sums, page=self._page, exact=self._exact, threshold=self._threshold)
+        return release(sums, page=self._page, exact=self._readings.roll.exact, threshold=self._threshold)
 
     def _at_most(self, top: Counts, bottom: Counts | None) -> Counts:
         """A rate of rounded numbers may not pass 1."""

@@ -114,6 +114,12 @@ class Roll:
             numbers[places] = number
         return numbers
 
+    @cached_property
+    def exact(self) -> Flags:
+        """Lines whose exact values this reader may see: the establishment's own account, or a joint controller."""
+        seen = [line.visible.own or line.visible.convention == "joint" for line in self.lines]
+        return np.array(seen, np.bool_)
+
     def take(self, kept: NDArray[np.int64]) -> Roll:
         """The lines at these places, in this order."""
         places = np.full(len(self), -1, np.int64)

@@ -39,6 +39,8 @@ class Codes:
 def dense(packed: Sequence[bytes], codes: Codes) -> Counts:
     """Counts of the wanted codes, one row per packed sheet (contracts.packed); absent cells are 0."""
     matrix = np.zeros((len(packed), len(codes)))
+    if not any(packed):
+        return matrix
     sizes = np.fromiter(map(len, packed), np.int64, len(packed))
     buffer = np.frombuffer(b"".join(packed), np.uint8)
     offsets = np.cumsum(sizes) - sizes

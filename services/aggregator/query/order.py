@@ -9,7 +9,7 @@ import numpy as np
 from contracts.answers import Extremes
 from services.aggregator.query.errors import UnknownColumnError
 from services.aggregator.query.figures import Figures
-from services.aggregator.query.french import CollationKey, collation_key
+from services.aggregator.query.french import CollationKey
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Counts, Indexes
 from services.aggregator.query.states import ESTIMATED, WHOLE
@@ -22,8 +22,10 @@ def order(roll: Roll, sort: str, values_of: ValuesOf) -> Indexes:
     """Places of the lines as `sort` wants them; `roll` is in the default order, which breaks ties in both directions."""
     reverse, by = sort.startswith("-"), sort.removeprefix("-")
     match by:
+        case "name" if not reverse:
+            return np.arange(len(roll))
         case "name":
-            return _by_text([collation_key(line.establishment.name) for line in roll.lines], reverse=reverse)
+            return _by_text([line.name_key[0] for line in roll.lines], reverse=True)
         case "uai":
             return _by_text(roll.uais, reverse=reverse)
     try:

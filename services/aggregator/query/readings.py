@@ -21,6 +21,8 @@ from services.aggregator.query.states import Flags
 from services.aggregator.query.windows import Window
 
 _ONE_DAY = timedelta(days=1)
+AHEAD = timedelta(days=3)
+"""No sheet is of a later day: reports reach 25 h ahead of the clock, zones 14 h ahead of UTC and 12 h behind."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class Reader:
         instant = self._moment.now - GRACE - timedelta(hours=1)
         dates = [instant.astimezone(ZoneInfo(zone)).date() for zone in self._roll.zones]
         first = max(min(dates, default=self._moment.today), self._window.start)
-        return Span("day", first, self._window.period_end) if first <= self._window.period_end else None
+        last = min(self._moment.today + AHEAD, self._window.period_end)
+        return Span("day", first, last) if first <= last else None
 
     def _counts(self, main: Pile, late: Pile, census: Pile) -> Counts:
         """The window's cells, less what an agent ahead of the territory's date has counted since; censuses from their year."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from contracts.catalogue import CATALOGUE, Column
-from contracts.scope import VisibleEstablishment
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.states import Flags
 
@@ -31,25 +30,19 @@ class Verdict:
 def judge(column: Column, widget: str, roll: Roll, school_year: int) -> Verdict:
     """What the reader of `roll` may see of `column`, shown by the table or widget `widget`, in a school year."""
     indicator = CATALOGUE.indicators[column.indicator]
-    for_authority = "authority" in indicator.audience
-    granted = [_has_widget(line.visible, widget) and (for_authority or _sees_own(line.visible)) for line in roll.lines]
     return Verdict(
-        denied=~np.array(granted, np.bool_),
+        denied=~(_has_widget(roll, widget) & _in_audience(roll, indicator.audience)),
         too_early=school_year < indicator.available_since,
         incomplete=indicator.available_since <= school_year < indicator.complete_since,
     )
 
 
-def sees_exact(visible: VisibleEstablishment) -> bool:
-    """Exact values of the Social menu: the establishment itself, and an authority that is joint controller for it."""
-    return visible.own or visible.convention == "joint"
+def _has_widget(roll: Roll, widget: str) -> Flags:
+    if widget.partition(".")[0] in ALWAYS_GRANTED:
+        return np.ones(len(roll), np.bool_)
+    return np.array([widget in line.visible.widgets for line in roll.lines], np.bool_)
 
 
-def _sees_own(visible: VisibleEstablishment) -> bool:
-    """Indicators of establishments alone go to the same two readers."""
-    return sees_exact(visible)
-
-
-def _has_widget(visible: VisibleEstablishment, widget: str) -> bool:
-    page = widget.partition(".")[0]
-    return page in ALWAYS_GRANTED or widget in visible.widgets
+def _in_audience(roll: Roll, audience: tuple[str, ...]) -> Flags:
+    """Indicators of establishments alone go to their own accounts, and to an authority that is joint controller for them."""
+    return np.ones(len(roll), np.bool_) if "authority" in audience else roll.exact

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from itertools import chain
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contracts.catalogue import Grain
+from contracts.periods import next_start, period_start
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes, dense
 
@@ -34,6 +35,15 @@ class Span(NamedTuple):
 
     def holds(self, grain: Grain, start: date) -> bool:
         return grain == self.grain and self.first <= start <= self.last
+
+    @property
+    def periods(self) -> Iterator[tuple[Grain, date]]:
+        """Each period of the span: its grain and first day."""
+        start = period_start(self.grain, self.first)
+        while start <= self.last:
+            if start >= self.first:
+                yield self.grain, start
+            start = next_start(self.grain, start)
 
     @classmethod
     def of_period(cls, grain: Grain, start: date) -> Span:
