@@ -7,6 +7,7 @@ and after the short one of March, early, when the Marquesas and the Antilles sti
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 from datetime import datetime
@@ -154,14 +155,15 @@ def test_nobody_reads_without_the_token(story):
 def test_down_leaves_no_process_and_no_port(story):
     """The last test of each story: what `local up` started is gone, all of it."""
     stack, _ = story
-    mine = [process for process in psutil.process_iter() if belongs_to(process, str(stack.local))]
+    supervisor = psutil.Process(json.loads((stack.state / "status.json").read_text())["supervisor"])
+    mine = [supervisor, *supervisor.children(recursive=True)]
     ports = {address.laddr.port for process in mine for address in listening(process)}
     assert len(mine) >= 7
     assert len(ports) >= 7
     down = stack.command("local", "down")
     assert down.returncode == 0, down.stderr
-    left = [process.cmdline() for process in psutil.process_iter() if belongs_to(process, str(stack.local))]
-    assert left == []
+    assert [process for process in mine if process.is_running()] == []
+    assert [process.cmdline() for process in psutil.process_iter() if belongs_to(process, str(stack.local))] == []
     assert not ports & {each.laddr.port for each in psutil.net_connections("inet") if each.status == psutil.CONN_LISTEN}
 
 

@@ -141,8 +141,12 @@ class Oracle:
         return series.hourly(self._chosen(establishments), self.today)
 
     def observed_until(self) -> dict[str, datetime | None]:
-        """Start of the last hour with an observed minute, by UAI: the platform knows how many, not which."""
-        return {uai: max(counted.minutes, default=None) for uai, counted in self.counted.items()}
+        """Start of the last hour with an observed minute, by UAI: the platform knows how many, not which.
+
+        Establishments of which no agent may report anything are not there.
+        """
+        read = {uai: counted for uai, counted in self.counted.items() if counted.establishment.has_journal}
+        return {uai: max(counted.minutes, default=None) for uai, counted in read.items()}
 
     def _chosen(self, establishments: Collection[str] | None) -> list[Counted]:
         return [each for uai, each in self.counted.items() if not establishments or uai in establishments]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import heapq
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -206,9 +208,11 @@ def _activity(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(files: tuple[Path, ...]) -> Iterator[bytes]:
-    """Every line of every file, a file known by its beginning being read on, not again.
+    """Every line of every file, a file known by its beginning being read on, not again; several files abreast.
 
     The last line counts even without newline: the agent ran `--until-idle`.
+    Doubt: "the source's time" of a source of several files that grow side by side is taken as that of its lines in the order
+    of time, not of one file after the other, which would purge the sets of the second before it is read.
     """
     contents = sorted((_content(path) for path in files), key=_oldest)
     known: list[_Known] = []
@@ -222,13 +226,25 @@ def _lines(files: tuple[Path, ...]) -> Iterator[bytes]:
             fresh = fresh.removeprefix(b"\xef\xbb\xbf")
         file.read = max(file.read, len(content))
         file.head = max(file.head, content[:4096], key=len)
-        yield from (line.removesuffix(b"\r") for line in fresh.split(b"\n"))
+        file.lines += [line.removesuffix(b"\r") for line in fresh.split(b"\n")]
+    timed = [list(_timed(file.lines)) for file in known]
+    return (line for _, line in heapq.merge(*timed, key=lambda each: each[0]))
+
+
+def _timed(lines: list[bytes]) -> Iterator[tuple[datetime, bytes]]:
+    """Each line with the newest instant that its file has reached."""
+    clock = datetime.min.replace(tzinfo=UTC)
+    for line in lines:
+        with suppress(SetAside):
+            clock = max(clock, _instant(_object(line).get("at")))
+        yield clock, line
 
 
 @dataclass
 class _Known:
     head: bytes = b"\x00never"
     read: int = 0
+    lines: list[bytes] = field(default_factory=list)
 
 
 def _content(path: Path) -> bytes:

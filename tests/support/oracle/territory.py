@@ -21,6 +21,7 @@ class Establishment:
     opened: date | None
     closed: date | None
     convention: str
+    has_journal: bool
     journal: tuple[Path, ...]
 
     def open_on(self, day: date) -> bool:
@@ -67,6 +68,7 @@ def _establishment(folder: Path, described: dict[str, Any]) -> Establishment:
         opened=_day(described.get("opened")),
         closed=_day(described.get("closed")),
         convention=described.get("convention", "consent"),
+        has_journal=bool(agent.get("journal")),
         journal=tuple(_files(own, agent.get("journal", []))),
     )
 
