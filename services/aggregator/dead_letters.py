@@ -23,6 +23,7 @@ TOTAL_LIMIT = 2000
 
 CAUSE, DETAIL, AGENT = "dlq-cause", "dlq-detail", "dlq-agent"
 FROM_TOPIC, FROM_PARTITION, FROM_OFFSET, APPENDED = "dlq-topic", "dlq-partition", "dlq-offset", "dlq-appended-ms"
+OUR_HEADERS = frozenset({CAUSE, DETAIL, AGENT, FROM_TOPIC, FROM_PARTITION, FROM_OFFSET, APPENDED})
 
 log = structlog.get_logger()
 
@@ -100,4 +101,4 @@ class DeadLetters:
         try:
             await self._send(letter.record.key, letter.record.value, headers)
         except MessageSizeTooLargeError:
-            await self._send(None, None, headers[-7:])
+            await self._send(None, None, headers[-len(OUR_HEADERS) :])

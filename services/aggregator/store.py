@@ -339,3 +339,37 @@ async def forget(connection: asyncpg.Connection, uais: Sequence[str]) -> bool:
         for table in ("reports", "hours", "sheets", "parked")
     ]
     return any(status != "DELETE 0" for status in deleted)
+
+
+async def all_uais(connection: asyncpg.Connection) -> list[str]:
+    """Establishments that have a report or a sheet."""
+    rows = await connection.fetch("select uai from usage.reports union select uai from usage.sheets order by uai")
+    return [row[0] for row in rows]
+
+
+async def all_reports(connection: asyncpg.Connection, uai: str) -> dict[Key, State]:
+    """Every report of an establishment, but hours."""
+    rows = await connection.fetch(
+        f"""select family, grain, start - ({_EPOCH_DAY}), agent, restatement, cut, {_MS.format("as_of")}, cells
+        from usage.reports where uai = $1""",
+        uai,
+    )
+    return {Key(uai, *row[:4]): State(*row[4:8]) for row in rows}
+
+
+async def all_sheets(connection: asyncpg.Connection, uai: str) -> dict[SheetKey, Sheet]:
+    """Every sheet of an establishment."""
+    rows = await connection.fetch(
+        f"""select grain, start - ({_EPOCH_DAY}), cells, folded, cut_families, {_MS.format("as_of")}, frozen
+        from usage.sheets where uai = $1""",
+        uai,
+    )
+    return {SheetKey(uai, row[0], row[1]): Sheet(*row[2:7]) for row in rows}
+
+
+async def delete_sheets(connection: asyncpg.Connection, keys: Sequence[SheetKey]) -> None:
+    await connection.execute(
+        f"""delete from usage.sheets s using unnest($1::text[], $2::smallint[], $3::int[]) as k (uai, grain, start)
+        where s.uai = k.uai and s.grain = k.grain and s.start = {_EPOCH_DAY} + k.start""",
+        *_columns(keys, 3),
+    )

@@ -27,7 +27,7 @@ def _die(*_: object, **__: object) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_after(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _die_after(function: Callable[..., Awaitable[Any]]) -> Any:
     async def wrapped(*arguments: Any, **named: Any) -> Any:
         await function(*arguments, **named)
         _die()
