@@ -23,9 +23,7 @@ from services.gateway.upstream import IdentityClient, QueryClient, connect, is_r
 
 REDIS_TIMEOUT_SECONDS = 0.5
 """Redis answers in a millisecond or is away; nobody waits for it."""
-DESCRIPTION = (
-    "Statistiques d'usage d'un territoire. Authorization: Bearer et un jeton ; les erreurs sont des problem+json."
-)
+DESCRIPTION = "Usage statistics of a territory. Send Authorization: Bearer and a token; errors are problem+json."
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
@@ -45,18 +43,18 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        live.close_on_signal()
-        following = asyncio.create_task(live.follow())
-        yield
-        await live.end(following)
+        with live.closing_on_signal():
+            following = asyncio.create_task(live.follow())
+            yield
+            await live.end(following)
         await asyncio.gather(identity.client.aclose(), query.client.aclose())
         await redis.aclose()
 
     app = FastAPI(
         title="Console territoriale", version="1", description=DESCRIPTION, lifespan=lifespan,
-        openapi_url=None, docs_url=None, redoc_url=None,
+        openapi_url=None, docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
-    app.state.query = query
+    app.state.query, app.state.live = query, live
     app.openapi = lambda: documents.describe(app)  # type: ignore[method-assign]
     add_problem_handlers(app)
     app.add_exception_handler(Exception, answer_fault)

@@ -98,7 +98,7 @@ def page(document: dict[str, Any]) -> str:
     ]
     title = escape(document["info"]["title"])
     return (
-        f'<!doctype html><html lang="fr"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>'
         f"<body><h1>{title}</h1><p>{escape(document['info'].get('description', ''))}</p>"
         f'<p><a href="{PREFIX}/openapi.json">OpenAPI</a> · <a href="{PREFIX}/asyncapi.json">AsyncAPI</a></p>'
         f"{''.join(parts)}</body></html>"
@@ -111,7 +111,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
         f"<td>{escape(str(each.get('description') or each['schema'].get('title', '')))}</td></tr>"
         for each in operation.get("parameters", [])
     )
-    head = "<tr><th>Paramètre</th><th>Où</th><th>Sens</th></tr>"
+    head = "<tr><th>Parameter</th><th>In</th><th>Meaning</th></tr>"
     table = f"<table>{head}{rows}</table>" if rows else ""
     told = f"{escape(operation.get('summary', ''))}. {escape(operation.get('description', ''))}"
     return f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{told}</p>{table}"

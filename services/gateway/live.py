@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import suppress
+import threading
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -29,9 +30,9 @@ POLL_MS = 500
 """How long a look at Kafka waits for news; it is also how long closing may take."""
 STOP_SECONDS = 3.0
 """Following that still waits for Kafka after this is cut off; nothing is lost by it."""
-OPENING = b"retry: 5000\n: suivi ouvert\n\n"
+OPENING = b"retry: 5000\n: open\n\n"
 REFETCH = b"event: refetch\ndata: {}\n\n"
-KEEP_ALIVE = b": rien de neuf\n\n"
+KEEP_ALIVE = b": nothing new\n\n"
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"description": "A stream of events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }
@@ -133,23 +134,32 @@ class Live:
         following.cancel()
         await asyncio.gather(following, return_exceptions=bool(late))
 
-    def close_on_signal(self) -> None:
-        """End all streams when the process is asked to stop: the server waits for answers, and a stream is an answer without end.
+    @contextmanager
+    def closing_on_signal(self) -> Iterator[None]:
+        """End all streams when the process is asked to stop: the server waits for answers, and a stream is one without end.
 
-        Stands before uvicorn's own handlers and calls them; only in a process's main thread, where handlers can stand.
+        Stands before the server's own handlers and calls them; does nothing outside a process's main thread.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._close_before(number, signal.getsignal(number), loop)
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def _close_before(self, number: signal.Signals, previous: object, loop: asyncio.AbstractEventLoop) -> None:
-        def handle(received: int, frame: FrameType | None) -> None:
+        def handle(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(self.close)
+            previous = before[signal.Signals(number)]
             if callable(previous):
-                previous(received, frame)
+                previous(number, frame)
+            else:
+                signal.signal(number, previous)
+                signal.raise_signal(number)
 
-        with suppress(ValueError):  # not the main thread: a test's server, which is closed otherwise
+        for number in before:
             signal.signal(number, handle)
+        yield
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def live_router(live: Live) -> APIRouter:
