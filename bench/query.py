@@ -11,14 +11,16 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
+import click
 import msgspec
 import numpy as np
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.clock import Clock
 from chassis.database import create_engine, migrate
-from contracts.catalogue import CATALOGUE, Grain
+from contracts.catalogue import CATALOGUE
 from contracts.packed import pack
 from contracts.questions import SeriesQuestion, SummaryQuestion, TableQuestion
 from contracts.registry import Establishment, Grant, Territory
@@ -28,8 +30,8 @@ from services.aggregator.query.columns import Plan
 from services.aggregator.query.readings import Reader
 from services.aggregator.query.scopes import Scopes
 from services.aggregator.query.service import Queries
-from services.aggregator.query.store import read_sheets
 from services.aggregator.query.sheets import Moment
+from services.aggregator.query.store import read_sheets
 from services.aggregator.query.windows import resolve
 from services.aggregator.store import MIGRATIONS
 from services.aggregator.tables import DAY, MONTH, SCHEMA, SCHOOL_YEAR, hours, sheets
@@ -65,25 +67,26 @@ async def _measure(url: str, size: int) -> None:
         await connection.exec_driver_sql("analyze")
         await connection.commit()
     scope = msgspec.Raw(msgspec.json.encode(_scope(uais)))
-    queries = Queries(engine, Clock(NOW), Scopes())
+    queries = Queries(engine, Clock(NOW), _SCOPES)
     for window in ("last-day", "current-month", "last-month", "current-year"):
-        await _report(f"store, {window}", lambda window=window: _store_only(engine, queries, scope, window))
+        await _report(f"store, {window}", partial(_store_only, engine, scope, window))
         for display in ("values", "rates"):
             question = TableQuestion(scope=scope, table="connexions.authentifiees", window=window, display=display)
-            await _report(f"table {display}, {window}", lambda question=question: queries.table(question))
-    await _report("summary", lambda: queries.summary(SummaryQuestion(scope=scope, page="connexions")))
-    await _report("daily", lambda: queries.daily(SeriesQuestion(scope=scope)), rounds=5)
-    await _report("hourly", lambda: queries.hourly(SeriesQuestion(scope=scope)), rounds=3)
+            await _report(f"table {display}, {window}", partial(queries.table, question))
+    await _report("summary", partial(queries.summary, SummaryQuestion(scope=scope, page="connexions")))
+    await _report("daily", partial(queries.daily, SeriesQuestion(scope=scope)), rounds=5)
+    await _report("hourly", partial(queries.hourly, SeriesQuestion(scope=scope)), rounds=3)
     await engine.dispose()
 
 
-async def _store_only(engine, queries, scope, window):
-    roll = queries._scopes.lines_of(scope).all
+async def _store_only(engine: AsyncEngine, scope: msgspec.Raw, window: str) -> int:
+    roll = _SCOPES.lines_of(scope).all
     reader = Reader(roll, resolve(window, None, TODAY), Moment(NOW, TODAY), _PLAN)
     async with engine.connect() as connection:
         return len(await read_sheets(connection, roll.uais, reader.spans))
 
 
+_SCOPES = Scopes()
 _PLAN = Plan(CATALOGUE.tables["connexions.authentifiees"].columns)
 
 
@@ -95,7 +98,7 @@ async def _report(name: str, ask: Callable[[], Awaitable[object]], rounds: int =
         size = len(encode(await ask()))
         times.append((time.perf_counter() - begun) * 1000)
     times.sort()
-    print(f"{name:32} p50 {statistics.median(times):8.2f} ms   best {times[0]:8.2f} ms   {size:9,d} bytes")
+    click.echo(f"{name:32} p50 {statistics.median(times):8.2f} ms   best {times[0]:8.2f} ms   {size:9,d} bytes")
 
 
 def _scope(uais: list[str]) -> Scope:
