@@ -73,10 +73,7 @@ def up(territory: Path | None, state: Path | None, follow: bool, as_json: bool) 
     request = request_for(territory, state, follow=follow)
     progress = Progress(lambda line: click.echo(line, err=True))
 
-    def hear(said: dict[str, Any]) -> None:
-        progress.say(said["say"]) if "say" in said else progress.changed(said["name"], said["state"])
-
-    answer = start_detached(request, hear)
+    answer = start_detached(request, progress.hear)
     if as_json:
         click.echo(json.dumps({"url": answer["url"], "token": answer["token"]}))
         return

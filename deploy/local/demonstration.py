@@ -15,9 +15,12 @@ CADENCE_S = 3.0
 
 
 def demonstration_nodes(site: Site) -> list[Node]:
-    """In order: history (first eight weeks) → registration → sources → visible → agent and simulation, for good."""
+    """In order: history (first eight weeks) → registration → sources → visible → agent and simulation, for good.
+
+    A later run finds eight weeks and more in the sheets: it answers at once, and the agent reads on behind.
+    """
     folder = site.folder / "territory"
-    reading = Reading(folder, CADENCE_S, follow=True, after=("history",))
+    reading = Reading(folder, CADENCE_S, follow=True, after=("history",), seen=site.folder / "agent" / "seen")
     return [
         _simulation(site, folder, "history", "prepare", Ends()),
         *reading_nodes(site, reading),

@@ -122,6 +122,7 @@ async def supervise(handle: int, request: Request) -> int:
     listener = Listener(
         say=lambda sentence: report.send(say=sentence),
         changed=lambda name, state: report.send(name=name, state=state),
+        awaiting=lambda names: report.send(awaiting=names),
         ready=report.ready,
     )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -26,11 +27,31 @@ NAMES = {
 """Steps of the demonstration, in the words of its spectators; servers and services keep their names."""
 
 
+UNDER_WAY = {
+    "history": "le territoire fictif écrit ses journaux",
+    "registration": "enregistrement du territoire",
+    "sources": "l'agent lit les journaux et publie ses comptes",
+    "visible": "l'agrégateur finit de lire",
+}
+"""The same steps before they are done."""
+
+
 class Progress:
     """One line for each thing that becomes ready, with the seconds since the beginning."""
 
-    def __init__(self, show: Callable[[str], None], names: dict[str, str] | None = None) -> None:
-        self._show, self._names, self._began = show, names or {}, time.monotonic()
+    def __init__(
+        self, show: Callable[[str], None], names: dict[str, str] | None = None, waiting: str = "waiting for "
+    ) -> None:
+        self._show, self._names, self._waiting, self._began = show, names or {}, waiting, time.monotonic()
+
+    def hear(self, said: dict[str, Any]) -> None:
+        """One report of a background supervisor."""
+        if "say" in said:
+            self.say(said["say"])
+        elif "awaiting" in said:
+            self.awaiting(said["awaiting"])
+        else:
+            self.changed(said["name"], said["state"])
 
     def say(self, sentence: str) -> None:
         self._show(f"  {self._seconds()}  {sentence}")
@@ -40,6 +61,13 @@ class Progress:
             self.say(click.style(f"✓ {self._names.get(name, name)}", fg="green"))
         elif state in ("restarting", "failed"):
             self.say(click.style(f"! {name}: {state}", fg="yellow"))
+
+    def awaiting(self, names: list[str]) -> None:
+        if names:
+            self.say(click.style(f"… {self._waiting}{', '.join(self._under_way(name) for name in names)}", dim=True))
+
+    def _under_way(self, name: str) -> str:
+        return UNDER_WAY.get(name, name) if self._names else name
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.1f} s"

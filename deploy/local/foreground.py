@@ -11,7 +11,7 @@ from deploy.local.display import NAMES, Progress, address_lines, curl_commands, 
 from deploy.local.life import Listener, end_at_signals, live
 from deploy.local.places import local_folder
 from deploy.local.request import Request, check_clock
-from deploy.local.running import sweep
+from deploy.local.running import clear_old_logs, sweep
 from deploy.local.stack import Site
 
 
@@ -19,6 +19,7 @@ def run_demonstration(state: Path | None, *, everything: bool) -> int:
     """Until Ctrl-C; returns the exit code."""
     check_clock()
     sweep()
+    clear_old_logs()
     request = Request((state or local_folder() / "demo").resolve(), fixed_ports=True, demonstration=True)
     asyncio.run(_demonstrate(request, everything=everything))
     click.echo("La démonstration est arrêtée ; relancez-la, elle reprend où elle en était.")
@@ -27,8 +28,8 @@ def run_demonstration(state: Path | None, *, everything: bool) -> int:
 
 async def _demonstrate(request: Request, *, everything: bool) -> None:
     end = end_at_signals()
-    progress = Progress(click.echo, NAMES)
-    listener = Listener(progress.say, progress.changed, lambda site: _announce(site, request.state))
+    progress = Progress(click.echo, NAMES, waiting="en cours : ")
+    listener = Listener(progress.say, progress.changed, progress.awaiting, lambda site: _announce(site, request.state))
     click.echo("Console territoriale : démonstration avec un territoire fictif (Ctrl-C pour arrêter)")
     await live(request, listener, end, shows(everything=everything))
 

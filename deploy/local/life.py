@@ -31,12 +31,17 @@ CADENCE_S = 300.0
 """Of the agent with `--follow`, as in production; its first reading is published at once."""
 
 
+SILENCE_S = 5.0
+"""While a start takes its time, what it waits for is said this often."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whoever started the stack: hears sentences on the way, every change of state, and the address when it is ready."""
+    """Whoever started the stack: hears sentences, changes of state, now and then what is awaited, and the address at the end."""
 
     say: Callable[[str], None]
     changed: Callable[[str, State], None]
+    awaiting: Callable[[list[str]], None]
     ready: Callable[[Site], None]
 
 
@@ -52,17 +57,35 @@ async def live(request: Request, listener: Listener, end: asyncio.Event, show: C
         enter(request.state, ephemeral=request.ephemeral, url=site.url)
         output = Output(request.state / "logs", show)
         supervisor = Supervisor(_nodes(request, site), output, request.state, listener.changed)
-        await supervisor.run(end, lambda: listener.ready(site))
+        patience = asyncio.create_task(_say_what_is_awaited(supervisor, listener))
+
+        def announce() -> None:
+            patience.cancel()
+            listener.ready(site)
+
+        try:
+            await supervisor.run(end, announce)
+        finally:
+            patience.cancel()
+
+
+async def _say_what_is_awaited(supervisor: Supervisor, listener: Listener) -> None:
+    while True:
+        await asyncio.sleep(SILENCE_S)
+        listener.awaiting(supervisor.awaited())
 
 
 @contextlib.contextmanager
 def _cleared_after(request: Request) -> Iterator[None]:
+    """A start that failed leaves its logs, because its last sentence names them."""
+    failed = True
     try:
         yield
+        failed = False
     finally:
         leave(request.state)
         if request.ephemeral:
-            forget(request.state, whole=True)
+            forget(request.state, keep_logs=failed)
 
 
 def _site(request: Request) -> Site:

@@ -30,30 +30,41 @@ BAD_INPUT = 2
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the territory of a folder is read. `follow`: go on reading after its end. `after`: what must be done before."""
+    """How the territory of a folder is read. `follow`: go on reading after its end. `after`: what must be done before.
+
+    `seen`, where given, is a mark left once everything was visible: later starts do not wait for the sources' end again.
+    """
 
     territory: Path
     cadence_s: float
     follow: bool
     after: tuple[str, ...] = ()
+    seen: Path | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        return self.follow and self.seen is not None and self.seen.exists()
 
 
 def reading_nodes(site: Site, reading: Reading) -> list[Node]:
-    """In order: registration → sources (the agent, once) → visible [→ agent, for good]."""
+    """In order: registration → sources (the agent, once) → visible → agent, for good, where it follows."""
+    registration = Step(name="registration", run=lambda: _register(site, reading), needs=("identity", *reading.after))
+    if reading.goes_on:
+        visible = Step(
+            name="visible", run=lambda: _wait_until_answered(site), needs=("registration", "query", "gateway")
+        )
+        return [registration, visible, _agent(site, "agent", (), ("registration", "kafka", "aggregator"))]
+    sources = _agent(site, "sources", ("--until-idle",), ("registration", "kafka", "aggregator"))
+    visible = Step(name="visible", run=lambda: _see(site, reading), needs=("sources", "query", "gateway"))
+    following = [_agent(site, "agent", (), ("visible",))] if reading.follow else []
+    return [registration, sources, visible, *following]
 
-    async def register() -> None:
-        await _register(site, reading)
 
-    async def see() -> None:
-        await _wait_until_read(site)
-        await _wait_until_answered(site)
-
-    nodes: list[Node] = [
-        Step(name="registration", run=register, needs=("identity", *reading.after)),
-        _agent(site, "sources", ("--until-idle",), ("registration", "kafka", "aggregator")),
-        Step(name="visible", run=see, needs=("sources", "query", "gateway")),
-    ]
-    return [*nodes, _agent(site, "agent", (), ("visible",))] if reading.follow else nodes
+async def _see(site: Site, reading: Reading) -> None:
+    await _wait_until_read(site)
+    await _wait_until_answered(site)
+    if reading.seen:
+        reading.seen.touch()
 
 
 def _agent(site: Site, name: str, options: tuple[str, ...], needs: tuple[str, ...]) -> Program:

@@ -13,7 +13,7 @@ from typing import Any
 
 from deploy.local.errors import BadTerritoryError, LocalStackError
 from deploy.local.places import local_folder, stacks_folder
-from deploy.local.running import RunningStack, sweep
+from deploy.local.running import RunningStack, clear_old_logs, sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def request_for(territory: Path | None, state: Path | None, *, follow: bool) -> 
     """A checked request of `local up`."""
     check_clock()
     sweep()
+    clear_old_logs()
     if territory is None:
         return Request((state or local_folder() / "stack").resolve(), fixed_ports=state is None)
     check_territory(territory)

@@ -87,15 +87,20 @@ def sweep() -> None:
             if not stack.alive:
                 end_leftovers(stack.folder)
                 _clear(stack)
+
+
+def clear_old_logs() -> None:
+    """A start that failed leaves its logs to be read; the next one clears them away."""
+    with _one_at_a_time():
         for folder in stacks_folder().glob("*"):
             with contextlib.suppress(AlreadyRunningError), _locked(folder):
                 end_leftovers(folder)
-                forget(folder, whole=True)
+                forget(folder)
 
 
 def _clear(stack: RunningStack) -> None:
     if stack.ephemeral:
-        forget(stack.folder, whole=True)
+        forget(stack.folder)
     leave(stack.folder)
 
 
@@ -124,14 +129,15 @@ def stop_stack(stack: RunningStack) -> None:
     _clear(stack)
 
 
-def forget(state: Path, *, whole: bool = False) -> None:
-    """Remove what a stack has written; `whole`: with its folder, which is ours too."""
+def forget(state: Path, *, keep_logs: bool = False) -> None:
+    """Remove what a stack has written, and the folder if nothing else is in it."""
     forget_cluster(state / "postgres")
     for name in OWN_ENTRIES:
         path = state / name
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    if whole:
-        shutil.rmtree(state, ignore_errors=True)
+        if not (keep_logs and name == "logs"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        state.rmdir()
 
 
 @contextlib.contextmanager

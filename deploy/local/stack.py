@@ -24,10 +24,10 @@ SERVERS = {"kafka": ("TERRITORIALE_KAFKA",), "valkey": ("TERRITORIALE_REDIS",),
 SERVICES = {
     "identity": ("services.identity", ("kafka", "postgres", "valkey")),
     "aggregator": ("services.aggregator", ("kafka", "postgres", "identity")),
-    "query": ("services.aggregator.query", ("aggregator",)),
+    "query": ("services.aggregator.query", ("postgres", "identity")),
     "gateway": ("services.gateway", ("kafka", "valkey", "identity")),
 }
-"""Module and needs of each HTTP service. The query process reads tables that the aggregator's migrations make."""
+"""Module and needs of each HTTP service. Identity goes first: everybody asks it, and registrations wait for it."""
 
 
 @dataclass(frozen=True, slots=True)

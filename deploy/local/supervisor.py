@@ -83,6 +83,15 @@ class Supervisor:
         for voice in self._voices.values():
             voice.close()
 
+    def awaited(self) -> list[str]:
+        """What is being started and not ready yet."""
+        under_way = ("preparing", "starting", "restarting")
+        return [
+            name
+            for name, node in self._status.nodes.items()
+            if node.state in under_way and not self._ready[name].is_set()
+        ]
+
     async def _all_ready(self, names: Sequence[str]) -> None:
         for name in names:
             await self._ready[name].wait()

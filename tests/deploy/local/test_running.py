@@ -15,7 +15,7 @@ from deploy.local.diagnosis import disk_full, refuse_full_disk
 from deploy.local.errors import AlreadyRunningError, DiskFullError
 from deploy.local.output import LogFile, Output
 from deploy.local.places import running_folder, stacks_folder
-from deploy.local.running import enter, forget, held, leave, running_stacks, sweep
+from deploy.local.running import clear_old_logs, enter, forget, held, leave, running_stacks, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,10 +83,21 @@ def test_sweeping_ends_leftover_programs(tmp_path):
         assert not psutil.pid_exists(left.pid)
 
 
-def test_a_held_folder_is_not_swept(tmp_path):
+def test_logs_of_a_failed_start_stay_until_the_next_one():
+    state = stacks_folder() / "failed"
+    (state / "logs").mkdir(parents=True)
+    (state / "kafka").mkdir()
+    forget(state, keep_logs=True)
+    sweep()
+    assert [path.name for path in state.iterdir()] == ["logs"]
+    clear_old_logs()
+    assert not state.exists()
+
+
+def test_a_held_folder_is_not_cleared():
     state = stacks_folder() / "starting"
     with held(state):
-        sweep()
+        clear_old_logs()
         assert state.exists()
 
 
