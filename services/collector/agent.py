@@ -7,11 +7,11 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from heapq import heapreplace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from services.collector.errors import CollectorError
+from services.collector.errors import CollectorError, StateUnavailableError
 from services.collector.service import EstablishmentService
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from chassis.clock import Clock
     from contracts.usage_reported import UsageReported
     from services.collector.config import AgentSettings, EstablishmentSettings
-    from services.collector.publisher import Publisher
     from services.collector.store import DuePeriod, Store
 
 TURN_BYTES = 32 * 1024 * 1024
@@ -45,10 +44,20 @@ def next_slot(uai: str, cadence: float, now: float) -> float:
     return (now - offset) // cadence * cadence + cadence + offset
 
 
+class Outlet(Protocol):
+    """Where messages go: Kafka, or whatever stands in its place."""
+
+    async def publish(self, message: UsageReported) -> None:
+        """Deliver one message; `NotDeliveredError` when it was not acknowledged."""
+
+    async def close(self) -> None:
+        """Let go."""
+
+
 class Agent:
     """Reads and publishes every establishment of its settings; a fault of one does not stop the others."""
 
-    def __init__(self, settings: AgentSettings, store: Store, publisher: Publisher) -> None:
+    def __init__(self, settings: AgentSettings, store: Store, publisher: Outlet) -> None:
         self._settings, self._store, self._publisher = settings, store, publisher
         self._clock: Clock = settings.clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="state")
@@ -150,7 +159,8 @@ class Agent:
 
     async def _failed(self, establishment: EstablishmentSettings, error: CollectorError) -> None:
         """Say what cannot be done, then wait: nothing is lost, the state and the sources stay where they were."""
-        _log.error(error.code, uai=establishment.uai, detail=str(error), retry_in_seconds=self._pause)
+        tell = _log.error if isinstance(error, StateUnavailableError) else _log.warning
+        tell(error.code, uai=establishment.uai, detail=str(error), retry_in_seconds=self._pause)
         self._forget(establishment)
         await self._wait(self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)

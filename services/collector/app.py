@@ -8,7 +8,7 @@ import resource
 import signal
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -86,7 +86,7 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 @contextmanager
 def open_state(path: Path, real_now: datetime) -> Iterator[Store]:
     """The state file, held by this process alone; a corrupt one is set aside and everything is counted again."""
-    with path.with_name(path.name + ".lock").open("w") as lock:
+    with _lock(path) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -96,6 +96,14 @@ def open_state(path: Path, real_now: datetime) -> Iterator[Store]:
             yield store
         finally:
             store.close()
+
+
+def _lock(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.with_name(path.name + ".lock").open("w")
+    except OSError as error:
+        raise StateUnavailableError(f"{path} cannot be written: {error}") from error
 
 
 def _sound_store(path: Path, real_now: datetime) -> Store:

@@ -113,8 +113,10 @@ def _fail(error: CollectorError, *, as_json: bool = False) -> NoReturn:
     from services.collector.errors import SettingsError
 
     if as_json:
-        place = {"file": error.file, "field": error.field} if isinstance(error, SettingsError) else {}
-        click.echo(json.dumps({"ok": False, "errors": [{"code": error.code, **place, "detail": str(error)}]}))
+        told = {"code": error.code, "detail": str(error)}
+        if isinstance(error, SettingsError):
+            told |= {"file": error.file, "field": error.field, "detail": error.detail}
+        click.echo(json.dumps({"ok": False, "errors": [told]}, ensure_ascii=False))
     else:
         click.echo(f"{error.code}: {error}", err=True)
     raise SystemExit(error.exit_code)

@@ -214,13 +214,13 @@ def _convert(path: Path, found: dict[str, Any], kind: type[_T], where: str = "")
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
         detail, _, place = str(error).partition(" - at `$")
-        field = f"{where}{place.rstrip('`')}".strip(".") or _field_in(detail)
-        raise SettingsError(str(path), field, detail) from error
+        parts = (where, place.rstrip("`").strip("."), _field_in(detail))
+        raise SettingsError(str(path), ".".join(part for part in parts if part), detail) from error
 
 
 def _field_in(detail: str) -> str:
     """Msgspec names a missing or unknown field in its text only."""
-    return detail.split("`")[-2] if detail.count("`") >= 2 else ""  # noqa: PLR2004 - a pair of backquotes
+    return detail.split("`")[1] if "field `" in detail else ""
 
 
 def _clock() -> Clock:

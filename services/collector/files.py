@@ -55,12 +55,15 @@ def digest(head: bytes) -> bytes:
 
 @dataclass
 class Stretch:
-    """Whole lines in a row. `start` and `end` are positions in decompressed bytes; `raw` is what lines were split from."""
+    """Lines in a row. `end` is the position after them, in decompressed bytes; `raw` is what they were split from.
+
+    `whole`: they all end in a newline; else it is the one last line of a file that does not, yet.
+    """
 
     lines: list[bytes]
-    start: int
     end: int
     raw: bytes
+    whole: bool = True
 
     def end_of(self, count: int) -> int:
         """Position after the first `count` lines; what was passed over belongs to the first."""
@@ -190,8 +193,8 @@ def last_instant(lines: Sequence[bytes]) -> float | None:
     return instant_of(lines[-1])
 
 
-def stretches(content: Content, position: int, *, to_the_end: bool) -> Iterator[Stretch]:
-    """Whole lines from `position` on; a last one without newline only with `to_the_end`. Memory stays flat.
+def stretches(content: Content, position: int) -> Iterator[Stretch]:
+    """Lines from `position` on, a last one without newline apart. Memory stays flat.
 
     A line over the limit comes out as one byte that nobody can read, its own bytes being passed over.
     """
@@ -203,12 +206,12 @@ def stretches(content: Content, position: int, *, to_the_end: bool) -> Iterator[
         if not newline:
             rest, passed = _lengthen(content, rest, passed, block)
             continue
-        text, start = rest + whole, position
+        text = rest + whole
         position += passed + len(text) + 1
-        yield Stretch(_split(text, passed), start, position, text)
+        yield Stretch(_split(text, passed), position, text)
         rest, passed = _lengthen(content, b"", 0, tail)
-    if to_the_end and (rest or passed):
-        yield Stretch(_split(rest, passed), position, position + passed + len(rest), rest)
+    if rest or passed:
+        yield Stretch(_split(rest, passed), position + passed + len(rest), rest, whole=False)
 
 
 def _lengthen(content: Content, rest: bytes, passed: int, block: bytes) -> tuple[bytes, int]:

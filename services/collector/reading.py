@@ -17,7 +17,7 @@ from services.collector.sources import JOURNAL
 from services.collector.store import SourceState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -53,17 +53,21 @@ class Follower:
         self._current: Stretch | None = None
         self._taken = 0
 
-    def open(self, file: int | None, position: int, *, to_the_end: bool, limit: float = math.inf) -> None:
+    def open(self, file: int | None, position: int, *, limit: float = math.inf) -> None:
         """Start at the position at which the file, known or new, was left."""
         self.file, self.position, self.committed, self.ready = file, position, position, True
         content = self._content.enter_context(Content(self.path, limit))
-        self._stretches = files.stretches(content, position, to_the_end=to_the_end)
+        self._stretches = files.stretches(content, position)
 
     def lines(self) -> list[bytes]:
-        """Lines that come next; none at the end."""
+        """Whole lines that come next; none at the end."""
         if self._current is None or self._taken == len(self._current.lines):
             self._current, self._taken = next(self._stretches, None), 0
-        return self._current.lines[self._taken :] if self._current else []
+        return self._current.lines[self._taken :] if self._current and self._current.whole else []
+
+    def tail(self) -> list[bytes]:
+        """At the end: the last line, where it has no newline."""
+        return self._current.lines if self._current else []
 
     def take(self, count: int) -> None:
         """The first `count` of those lines are counted."""
@@ -86,6 +90,7 @@ class JournalSource:
     def __init__(self, establishment: EstablishmentSettings, number: int, store: Store) -> None:
         self._establishment, self._number, self._store = establishment, number, store
         self._followers: dict[Path, Follower] = {}
+        self._tails: list[Follower] = []
         self._finished: dict[Path, Signature] = {}
         self._broken: dict[Path, str] = {}
         self.secret = store.secret
@@ -102,7 +107,9 @@ class JournalSource:
         paths, missing = files.find(self._establishment.folder, self._establishment.sources.journal_paths)
         self._follow(paths)
         try:
-            self._read(now, budget, to_the_end=to_the_end)
+            self._read(now, budget)
+            if not self._followers:
+                self._read_tails(now, wanted=to_the_end)
         except BaseException:
             self.close()
             raise
@@ -117,9 +124,10 @@ class JournalSource:
 
     def close(self) -> None:
         """Forget what is being read; the next turn starts from what was committed."""
-        for follower in self._followers.values():
+        for follower in (*self._followers.values(), *self._tails):
             follower.close()
         self._followers.clear()
+        self._tails.clear()
         self._finished.clear()
 
     # --- which files
@@ -142,27 +150,37 @@ class JournalSource:
             self._broken[path] = str(error)
 
     def _finish(self, follower: Follower) -> None:
+        """Read to its end; a last line without newline waits for what may come."""
         self._finished[follower.path] = follower.signature
         del self._followers[follower.path]
-        follower.close()
+        if follower.tail():
+            self._tails.append(follower)
+        else:
+            follower.close()
 
-    def _identify(self, follower: Follower, *, to_the_end: bool) -> None:
+    def _identify(self, follower: Follower) -> None:
         """Recognise a file once its turn comes; a copy of one that is being read waits until that one is finished."""
-        file = files.recognise(follower.head, self._store.heads(self._number, self.name))
+        file = self._recognise(follower)
         if file is not None and any(other.file == file for other in self._followers.values()):
             follower.clock = math.inf
         else:
-            follower.open(file, self._store.position(file) if file is not None else 0, to_the_end=to_the_end)
+            follower.open(file, self._position(file))
+
+    def _recognise(self, follower: Follower) -> int | None:
+        return files.recognise(follower.head, self._store.heads(self._number, self.name))
+
+    def _position(self, file: int | None) -> int:
+        return 0 if file is None else self._store.position(file)
 
     # --- reading
 
-    def _read(self, now: datetime, budget: int, *, to_the_end: bool) -> None:
+    def _read(self, now: datetime, budget: int) -> None:
         count, moved = self._new_count(now), 0
         while self._followers and budget > 0:
             follower = min(self._followers.values(), key=lambda each: (each.clock, len(each.head)))
             if not follower.ready:
                 moved = self._commit(count, now)
-                self._identify(follower, to_the_end=to_the_end)
+                self._identify(follower)
                 continue
             taken = self._advance(count, follower, now)
             moved, budget = moved + taken, budget - taken
@@ -187,6 +205,19 @@ class JournalSource:
         follower.clock = max(follower.clock, count.last) if math.isfinite(follower.clock) else count.last
         self.lines += taken
         return follower.position - before
+
+    def _read_tails(self, now: datetime, *, wanted: bool) -> None:
+        """Last lines without newline, of files of which no copy has more, the longer copy first; unless they are to wait."""
+        count = self._new_count(now)
+        for follower in sorted(self._tails, key=lambda each: -each.signature.size):
+            follower.file = follower.file or self._recognise(follower)
+            if wanted and self._position(follower.file) == follower.position:
+                count.take(follower.tail())
+                follower.take(1)
+                self.lines += 1
+                self._commit(count, now, [follower])
+            follower.close()
+        self._tails.clear()
 
     def _abreast_of(self, follower: Follower) -> float:
         others = (other.clock for other in self._followers.values() if other is not follower)
@@ -223,9 +254,10 @@ class JournalSource:
             newest=-math.inf if state.newest is None else state.newest,
         )
 
-    def _commit(self, count: Count, now: datetime) -> int:
+    def _commit(self, count: Count, now: datetime, followers: Iterable[Follower] | None = None) -> int:
         """Write counts, people and positions in one transaction; returns 0, what is then left to commit."""
-        moved = [follower for follower in self._followers.values() if follower.position != follower.committed]
+        read = self._followers.values() if followers is None else followers
+        moved = [follower for follower in read if follower.position != follower.committed]
         if moved:
             gathered = count.gather()
             self.set_aside.update(gathered.set_aside)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts.periods import period_start
-from services.collector import files
 from services.collector.counting import Count
 from services.collector.observation import Heartbeats
 from services.collector.reading import Follower, JournalSource
 from services.collector.small import SmallProfiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date, datetime
 
     from contracts.catalogue import Grain
@@ -48,13 +48,17 @@ class Recounting(JournalSource):
         }
         return {**starts, "held": starts["school_year"]}
 
-    def _identify(self, follower: Follower, *, to_the_end: bool) -> None:
-        file = files.recognise(follower.head, self._store.heads(self._number, self.name))
+    def _identify(self, follower: Follower) -> None:
+        file = self._recognise(follower)
         if file is None or file in self.recounted:
             self._finish(follower)  # never read, so nothing to count again; or a copy
         else:
             self.recounted.add(file)
-            follower.open(file, 0, to_the_end=to_the_end, limit=self._store.position(file))
+            follower.open(file, 0, limit=self._store.position(file))
+
+    def _position(self, file: int | None) -> int:
+        """A tail lies where the known file was left: it was read as one, and is again."""
+        return next(each.position for each in self._tails if each.file == file)
 
     def _new_count(self, now: datetime) -> Count:
         return Count(
@@ -67,7 +71,7 @@ class Recounting(JournalSource):
             since=self._since,
         )
 
-    def _commit(self, count: Count, now: datetime) -> int:
+    def _commit(self, count: Count, now: datetime, followers: Iterable[Follower] | None = None) -> int:  # noqa: ARG002
         gathered = count.gather()
         self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=self._restatement)
         count.forget_names()
