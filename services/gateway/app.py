@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from chassis.http import add_problem_handlers, health_router
 from services.gateway import documents, figures
@@ -19,20 +18,14 @@ from services.gateway.rate import RateLimit
 from services.gateway.readers import Readers
 from services.gateway.rights import PREFIX, check_rights
 from services.gateway.rights_watch import RightsWatch
-from services.gateway.upstream import IdentityClient, QueryClient, connect, is_ready
+from services.gateway.upstream import IdentityClient, QueryClient, connect, connect_redis, is_ready
 
-REDIS_TIMEOUT_SECONDS = 0.5
-"""Redis answers in a millisecond or is away; nobody waits for it."""
 DESCRIPTION = "Usage statistics of a territory. Send Authorization: Bearer and a token; errors are problem+json."
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """The public application: routes of figures and documents behind the gate."""
-    redis = Redis.from_url(
-        settings.redis.get_secret_value(),
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-    )
+    redis = connect_redis(settings.redis)
     identity = IdentityClient(connect(settings.identity_url, settings.internal_token))
     query = QueryClient(connect(settings.query_url, settings.internal_token))
     readers = Readers(identity, RightsWatch(redis, identity), settings.clock)

@@ -1,4 +1,4 @@
-"""The identity service and the query API as the gateway asks them: pooled, with time-outs, unavailable when they are."""
+"""What stands behind the gateway: the identity service, the query API, Redis. Pooled, with time-outs, unavailable when they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import structlog
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from chassis.http import UnauthorizedError, UnavailableError
 from services.gateway.errors import AnsweredError
@@ -17,6 +18,8 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
 """As long as a statement may take in the database."""
 CONNECTIONS = 50
+REDIS_SECONDS = 0.5
+"""Redis answers in a millisecond or is away."""
 _REFUSALS = range(400, 500)
 
 log = structlog.get_logger()
@@ -31,6 +34,11 @@ def connect(base_url: str, token: SecretStr) -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         trust_env=False,
     )
+
+
+def connect_redis(url: SecretStr) -> Redis:
+    """A client of Redis that never makes anybody wait."""
+    return Redis.from_url(url.get_secret_value(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
 
 
 async def is_ready(client: httpx.AsyncClient) -> bool:

@@ -15,13 +15,11 @@ from chassis.http import add_problem_handlers, health_router, internal_only
 from services.identity.config import IdentitySettings
 from services.identity.directory import Directory
 from services.identity.handlers import answer_unavailable, internal_router
-from services.identity.outbox import OutboxRelay, keep_version_shown
+from services.identity.outbox import OutboxRelay, end, keep_version_shown
 from services.identity.rights_board import RightsBoard
 from services.identity.tables import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-STOP_SECONDS = 3.0
-"""A duty that still waits for Kafka or the database after this is cut off; what it had not finished stays in the outbox."""
 
 
 def create_app(settings: IdentitySettings) -> FastAPI:
@@ -57,11 +55,3 @@ def create_app(settings: IdentitySettings) -> FastAPI:
         internal_router(directory, settings.clock), dependencies=[Depends(internal_only(settings.internal_token))]
     )
     return app
-
-
-async def end(tasks: list[asyncio.Task[None]]) -> None:
-    """Let tasks that were told to stop finish what they do; an unforeseen fault of theirs is raised here."""
-    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=bool(late))

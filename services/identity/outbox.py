@@ -25,6 +25,8 @@ RENEWAL_SECONDS = 5.0
 """A sixth of the lease: several renewals may fail before readers have to ask."""
 RETRY_SECONDS = 5.0
 """Between attempts to reach Kafka; changes wait in the outbox meanwhile and readers compare the version anyway."""
+STOP_SECONDS = 3.0
+"""A duty that still waits for Kafka or the database after this is cut off; what it had not finished stays in the outbox."""
 _BATCH = 100
 
 log = structlog.get_logger()
@@ -91,3 +93,11 @@ async def within(event: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             return await event.wait()
     return False
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    """Let tasks that were told to stop finish what they do; an unforeseen fault of theirs is raised here."""
+    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=bool(late))
