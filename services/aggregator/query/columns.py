@@ -20,6 +20,8 @@ SMALL = {
 BY_ACCESS = {
     access: CATALOGUE.select("web", "connections", accesses=[access]) for access in ("direct", "ent", "unknown")
 }
+_CONNECTS_AS = dict.fromkeys(("administratif", "vie_scolaire", "autre"), "personnel")
+"""Kinds of accounts that connect as one profile: where that profile waits, so do their accounts in a total's rate."""
 _THROUGH_WEB = frozenset({"web", "mobile", "net", "any"})
 
 
@@ -37,7 +39,7 @@ class Part:
         cells = [CATALOGUE.cells[code] for code in CATALOGUE.codes(selector)]
         by_profile: dict[str, list[int]] = {}
         for cell in cells:
-            by_profile.setdefault(cell.profile, []).append(cell.code)
+            by_profile.setdefault(_CONNECTS_AS.get(cell.profile, cell.profile), []).append(cell.code)
         return cls(
             family=CATALOGUE.families[selector.family],
             codes={profile: tuple(codes) for profile, codes in by_profile.items()},

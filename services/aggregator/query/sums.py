@@ -39,7 +39,7 @@ def add_up(parts: Sequence[Part], readings: Readings, *, granted_only: bool = Fa
     asked = [readings.granted(part.family) if granted_only else _all(readings) for part in parts]
     told = [~part.nothing & ~part.hidden for part in every]
     missed = [part.nothing & wanted for part, wanted in zip(every, asked, strict=True)]
-    nothing = _each([~shown & ~part.hidden for shown, part in zip(told, every, strict=True)])
+    nothing = _each([part.nothing for part in every])
     return Sums(
         value=_total([np.where(shown, part.value, 0.0) for shown, part in zip(told, every, strict=True)]),
         nothing=nothing,
@@ -77,14 +77,14 @@ def _sum(part: Part, readings: Readings) -> Sums:
 
 
 def _without_hidden(part: Part, readings: Readings) -> tuple[Counts, Flags]:
-    value = readings.sum_of(part.all_codes)
-    hidden = [readings.hidden.get(profile) for profile in part.codes]
-    for codes, flags in zip(part.codes.values(), hidden, strict=True):
-        if flags is not None and flags.any():
-            value = value - np.where(flags, readings.sum_of(codes), 0.0)
-    if part.family.kind == "level":
-        return value, ~_all(readings)
-    return value, _each([flags if flags is not None else ~_all(readings) for flags in hidden])
+    """A profile's own figure waits; a sum of profiles goes without those that wait, and says nothing of it."""
+    value, nobody = readings.sum_of(part.all_codes), ~_all(readings)
+    hidden = {profile: readings.hidden.get(profile, nobody) for profile in part.codes}
+    for profile, codes in part.codes.items():
+        if hidden[profile].any():
+            value = value - np.where(hidden[profile], readings.sum_of(codes), 0.0)
+    alone = len(part.codes) == 1 and part.family.kind != "level"
+    return value, next(iter(hidden.values())) if alone else nobody
 
 
 def _unavailable(part: Part, readings: Readings) -> Flags:

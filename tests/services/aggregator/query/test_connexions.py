@@ -165,6 +165,18 @@ def test_small_profiles_wait_for_the_end_of_their_month():
     assert [answer.notes for answer in by_window.values()] == [note, note, [], note]
 
 
+def test_unobserved_comes_before_small_and_totals_never_wait():
+    ledger = Ledger()
+    whole(ledger, A)
+    for uai in (A, B):
+        small = {CATALOGUE.code("diagnostics", "small_profile", profile): 1 for profile in ("enseignant", "personnel")}
+        ledger.report(uai, "diagnostics", "month", date(2026, 11, 1), small)
+    answer = ask(ledger, scope(visible(A), visible(B)), window="last-day")
+    assert cell(answer, A, "enseignant.all") == AnswerCell(None, "s")
+    assert cell(answer, B, "enseignant.all") == AnswerCell(None, "nd")
+    assert cell(answer, A, "total.software") == AnswerCell(0), "of the profiles that are not small: none has the client"
+
+
 def test_nothing_small_in_september():
     small = CATALOGUE.code("diagnostics", "small_profile", "accompagnant")
     ledger = Ledger()
