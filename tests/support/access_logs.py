@@ -201,7 +201,7 @@ class _Visits:
         self._addresses += 1
         n = self._addresses
         address = f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" if n % 3 else f"2001:db8::{n:x}"
-        chosen = self.draw.choice(BROWSERS) if agent is None else agent
+        chosen = self.draw.choices(BROWSERS, (60, 35, 3, 2))[0] if agent is None else agent
         return Hit(at, "", self.draw.choice(self.sites).host, address, agent=chosen)
 
     def visit(self, at: datetime) -> None:

@@ -13,19 +13,21 @@ from pathlib import Path
 class Feed:
     """`folder` starts with the first piece of each journal of `whole` and gets the rest by `grow`.
 
-    Rotated and gzipped files are there from the start: nobody appends to those.
+    Rotated and gzipped files are there from the start: nobody appends to those. So are the journals of the `settled`: what
+    comes late for a purged set of people depends on when it was read.
     """
 
     whole: Path
     folder: Path
     pieces: int
     draw: random.Random
+    settled: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         shutil.copytree(self.whole, self.folder)
         self._rest: dict[Path, list[bytes]] = {}
         for path in sorted(self.folder.glob("*/journal.ndjson")):
-            if not list(path.parent.glob("journal.ndjson?*")):
+            if path.parent.name not in self.settled and not list(path.parent.glob("journal.ndjson?*")):
                 first, *rest = self._cut(path.read_bytes())
                 path.write_bytes(first)
                 self._rest[path] = rest

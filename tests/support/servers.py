@@ -70,7 +70,8 @@ def _start(part: str, folder: Path) -> dict[str, object]:
         )  # fmt: skip
     _KEEPERS.append(keeper)
     assert keeper.stdout
-    said = keeper.stdout.readline()
+    with keeper.stdout as output:
+        said = output.readline()
     if not said or "error" in json.loads(said):
         raise RuntimeError(f"{part} did not start: {said or (folder / f'{part}.err').read_text()}")
     return {**json.loads(said), "keeper": keeper.pid}
@@ -88,6 +89,13 @@ def stop_servers() -> None:
     for path in folder.iterdir():
         path.unlink() if path.is_file() else None
     folder.rmdir()
+
+
+def let_go() -> None:
+    """Called at the end of each process of the run: keepers are stopped by now, or go on for the other workers."""
+    for keeper in _KEEPERS:
+        keeper.poll()
+        keeper.returncode = keeper.returncode or 0  # else Python warns that somebody should wait for it
 
 
 def _keeper(known: Path) -> psutil.Process | None:

@@ -38,6 +38,8 @@ ODD_NAMES = (
     "tab\there",
 )
 """People whose ids look alike, or hurt: composed and decomposed accents, blanks, quotes, formulas, right-to-left marks."""
+DISORDERLY = "0750013G"
+"""Whose lines come late in `write_nasty`."""
 CANARY = "canari"
 """Stands in every `who`, and in every other text of the sources that must not leave the establishment."""
 MEASURES = ("work_given", "marks", "messages", "absence_half_days", "requests_it", "quizzes", "lateness")
@@ -344,7 +346,7 @@ def _opened_and_closed(folder: TerritoryFolder, draw: random.Random, now: dateti
 
 def _late_and_ahead(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
     """Lines that arrive after the sets of their day or month are purged, and lines ahead of the clock by less than a day."""
-    place = folder.add(Place(uai(750013), "Collège en désordre", postal_codes=("75011",)))
+    place = folder.add(Place(DISORDERLY, "Collège en désordre", postal_codes=("75011",)))
     lines = _traffic(folder, draw, place).lines(_year_start(now, place.zone), now, per_day=6)
     shuffled = [
         (at + timedelta(days=draw.choice([0, 0, 0, 0, 2, 12, 45])), index, line)

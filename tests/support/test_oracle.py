@@ -245,19 +245,30 @@ def test_a_window_over_in_paris_but_not_in_the_marquesas(tmp_path):
     assert cell(oracle, "eleve.net", "last-day") == Cell(Fraction(1), "partial", 1.0)
 
 
+def kept_by(path: Path, lines: list[Line], who: str) -> list[frozenset[str]]:
+    """The sets that each of somebody's connections enters."""
+    found = counted(path, lines).counted[COLLEGE].journal.connections
+    return [fact.kept_by for fact in found if fact.who == who]
+
+
 def test_sets_of_people_are_purged_seven_days_after_their_day(tmp_path):
-    """Read on the 19th, a line of the 10th is no person of that day any more, but one of its month."""
+    """Read on the 19th, a second line of the 10th is no person of that day any more, but one of its month."""
     late = connection(at(10), "late")
-    oracle = counted(
-        tmp_path,
-        [connection(at(1, 0), "ada"), connection(at(19), "ada"), late],
-        datetime(2026, 11, 11, 12, tzinfo=PARIS),
-    )
-    assert cell(oracle, "eleve.net", "last-day").value == 1
-    again = counted(tmp_path / "b", [connection(at(1, 0), "ada"), connection(at(19), "ada"), late])
-    found = again.counted[COLLEGE].journal.connections
-    assert [fact.kept_by for fact in found if fact.who == "late"] == [{"month", "school_year"}]
-    assert cell(again, "eleve.net", "current-month", "connexions.individus").value == 2
+    lines = [connection(at(1, 0), "ada"), connection(at(10), "bob"), connection(at(19), "ada"), late]
+    assert kept_by(tmp_path / "purged", lines, "late") == [{"month", "school_year"}]
+    lines[2] = connection(at(17, 23), "ada")
+    assert kept_by(tmp_path / "kept", lines, "late") == [{"day", "month", "school_year"}]
+
+
+def test_a_set_that_never_was_is_not_purged(tmp_path):
+    """History that is read after newer lines opens its sets late, and fills them."""
+    lines = [
+        connection(at(19), "ada"),
+        connection(at(10), "late"),
+        connection(at(10, 11), "late"),
+        connection(at(2, month=10), "late"),
+    ]
+    assert kept_by(tmp_path, lines, "late") == [{"day", "month", "school_year"}] * 3
 
 
 def test_a_cut_report_makes_people_of_its_period_partial_even_when_all_was_observed(tmp_path):

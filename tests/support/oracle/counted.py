@@ -103,15 +103,16 @@ class Counted:
         return accesses == {"unknown"}
 
     def hidden(self, profile: str, window: Window) -> bool:
-        """Below five accounts: nothing on a day grain nor of a month that is not over.
+        """Below five accounts: nothing on a day grain, in `current-month`, nor of a month that is not over.
 
         Doubt: a year of which no month is over since the opening date shows `s` (nothing missing is ever 0), as does last
         month where it still lasts (overseas).
         """
         if profile not in self.establishment.small_profiles:
             return False
-        first = max(window.first, self.establishment.opened or window.first)
-        return window.grain == "day" or not self.month_is_over(first)
+        if window.grain == "day" or (window.grain == "month" and not window.complete):
+            return True
+        return not self.month_is_over(max(window.first, self.establishment.opened or window.first))
 
     def _count(self, profile: str, channel: str, window: Window, *, people: bool, ent: bool) -> int:
         facts = self._facts(profile, channel, window, people=people, ent=ent)

@@ -83,6 +83,8 @@ class Journal:
     earliest: datetime | None = None
     first_read: datetime | None = None
     source_time: datetime | None = None
+    sets: dict[tuple[str, str, date], bool] = field(default_factory=dict)
+    """People's sets that were opened, by profile, grain and first day; whether it was after their time."""
 
 
 class SetAside(Exception):  # noqa: N818 -- a verdict, not an error
@@ -115,27 +117,33 @@ def _take(journal: Journal, line: bytes, zone: ZoneInfo, now: datetime) -> None:
         theme = THEME[fact["measure"]]
         journal.activities.append(Activity(at, day, theme, fact["measure"], fact["level"], fact["n"]))
         return
-    kept_by = frozenset(sets_kept(day, zone, journal.source_time))
+    kept_by = sets_open(journal, fact["profile"], day, zone, journal.source_time)
     journal.connections.append(
         Connection(at, day, fact["profile"], fact["channel"], fact["access"], fact["who"], kept_by)
     )
 
 
-def sets_kept(day: date, zone: ZoneInfo, source_time: datetime) -> Iterator[str]:
-    """The people's sets still there: 7 days (day) or 31 (month, year) of source's time after their end.
+def sets_open(journal: Journal, profile: str, day: date, zone: ZoneInfo, now: datetime) -> frozenset[str]:
+    """The people's sets that a connection of this profile and day enters.
 
-    Doubt: "source's time" is the greatest accepted `at` so far of this establishment's journal, this line included, heartbeats
-    included; the purge is taken as immediate, line by line.
+    They are kept for 7 days (day) or 31 (month, year) of the source's time after their end; then who comes late adds to
+    connections and leaves people as they are. Doubt: "source's time" is the greatest accepted `at` so far of this journal, this
+    line and heartbeats included, and the purge is immediate; a set of which no line had come before is not one that was
+    purged, so it is opened late and takes its people as long as the reading lasts (history read after live lines).
     """
+    starts = {"day": day, "month": day.replace(day=1), "school_year": school_year(day).first}
     ends = {
         "day": day + timedelta(days=1),
         "month": next_month(day),
         "school_year": school_year(day).last + timedelta(days=1),
     }
-    for grain, end in ends.items():
-        patience = timedelta(days=7 if grain == "day" else 31)
-        if source_time - midnight(end, zone) <= patience:
-            yield grain
+    found = set()
+    for grain, start in starts.items():
+        over = now - midnight(ends[grain], zone) > timedelta(days=7 if grain == "day" else 31)
+        opened_late = journal.sets.setdefault((profile, grain, start), over)
+        if opened_late or not over:
+            found.add(grain)
+    return frozenset(found)
 
 
 def decode(line: bytes, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
