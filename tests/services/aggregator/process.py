@@ -47,6 +47,8 @@ def _set(point: str) -> None:
             Outgoing.bury = _die_after(Outgoing.bury)  # type: ignore[method-assign]
         case "before-offset-commit":
             handlers._acknowledge = _die
+        case "without-patience":
+            service.RETRY_DELAYS_S = (0.1, 0.2)
         case "after-offset-commit":
             handlers._acknowledge = _die_after(handlers._acknowledge)
         case _:
@@ -80,6 +82,7 @@ async def started(stage: Stage, *point: str, **environment: str):
 
 
 if __name__ == "__main__":
+    handlers.SESSION_MS = 6000  # the least a broker accepts, so that a dead replica's partitions are taken over sooner
     if len(sys.argv) > 1:
         _set(sys.argv[1])
     sys.exit(program.main())

@@ -33,6 +33,7 @@ from services.aggregator.handlers import GROUP
 NOW = datetime(2026, 3, 17, 10, 0, tzinfo=UTC)
 TOKEN = "between services"
 WEB = CATALOGUE.select("web", "connections")
+HOURLY = CATALOGUE.select("web", "connections_hour")
 PEOPLE = CATALOGUE.select("people", "people")
 WITHIN_S = 30.0
 
