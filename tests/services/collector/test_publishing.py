@@ -12,16 +12,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from chassis.kafka import TopicSpec, ensure_topics
 from contracts.signing import verify
 from contracts.usage_reported import TOPIC, UsageReported, decode
 from services.collector.errors import NotDeliveredError
 from services.collector.publisher import Publisher
 from tests.services.collector.school import NOW, UAI, connection
+from tests.support.wire import Message, create_topics, read_topic
 
 pytestmark = pytest.mark.connected
 KEY = Ed25519PrivateKey.generate()
@@ -29,28 +28,13 @@ KEY = Ed25519PrivateKey.generate()
 
 @pytest.fixture
 async def topic(kafka: str) -> str:
-    await ensure_topics(kafka, [TopicSpec(TOPIC, 3, config={"message.timestamp.type": "LogAppendTime"})])
+    await create_topics(kafka)
     return kafka
 
 
-async def _messages(bootstrap: str, agent: str) -> list[tuple[bytes, dict[str, bytes], bytes]]:
-    """Key, headers and value of all that one agent has sent, in no order over partitions."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        partitions = [
-            TopicPartition(TOPIC, number) for number in consumer.partitions_for_topic(TOPIC) or await _known(consumer)
-        ]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(partitions)
-        found = []
-        while any([await consumer.position(each) < ends[each] for each in partitions]):
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
-                found += [(record.key, dict(record.headers), record.value) for record in records]
-        return [each for each in found if each[1].get("agent") == agent.encode()]
-    finally:
-        await consumer.stop()
+async def _messages(bootstrap: str, agent: str) -> list[Message]:
+    """All that one agent has sent."""
+    return [each for each in await read_topic(bootstrap, TOPIC) if dict(each.headers)["agent"] == agent.encode()]
 
 
 async def test_a_message_is_keyed_signed_and_traced(topic: str) -> None:
@@ -58,10 +42,11 @@ async def test_a_message_is_keyed_signed_and_traced(topic: str) -> None:
     message = UsageReported("agent-signed", UAI, 1, [])
     await publisher.publish(message)
     await publisher.close()
-    ((key, headers, value),) = await _messages(topic, "agent-signed")
-    assert key == UAI.encode()
-    assert decode(value) == message
-    assert verify(KEY.public_key(), headers["signature"], value)
+    (sent,) = await _messages(topic, "agent-signed")
+    headers = dict(sent.headers)
+    assert sent.key == UAI.encode()
+    assert decode(sent.value) == message
+    assert verify(KEY.public_key(), headers["signature"], sent.value)
     assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
 
 
@@ -75,7 +60,7 @@ async def test_a_producer_is_rebuilt_after_a_failure(topic: str) -> None:
     await publisher.publish(UsageReported("agent-rebuilt", UAI, 3, []))
     await publisher.close()
     found = await _messages(topic, "agent-rebuilt")
-    assert {decode(value).catalogue for _, _, value in found} == {1, 3}
+    assert {decode(each.value).catalogue for each in found} == {1, 3}
 
 
 async def test_nobody_there_is_told(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +100,7 @@ async def test_the_command_reads_publishes_and_restates(topic: str, tmp_path: Pa
         assert done.returncode == 0, done.stderr
         assert "canary" not in done.stdout + done.stderr
     assert json.loads(done.stdout) == {"since": "2026-11-19", "files_gone": {UAI: []}}
-    values = [value for _, _, value in await _messages(topic, "agent-command")]
+    values = [each.value for each in await _messages(topic, "agent-command")]
     assert not any(b"canary" in value for value in values)
     web = [
         report
@@ -131,9 +116,13 @@ async def test_sigterm_ends_a_running_agent_with_0(topic: str, tmp_path: Path) -
     process = await asyncio.create_subprocess_exec(
         *command, "run", "--settings", str(tmp_path / "agent.toml"), env=_environment()
     )
-    async with asyncio.timeout(60):
-        while not await _messages(topic, "agent-stopped"):
-            assert process.returncode is None
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
-            assert await process.wait() == 0
+    try:
+        async with asyncio.timeout(60):
+            while not await _messages(topic, "agent-stopped"):
+                assert process.returncode is None
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(15):
+                assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
