@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from contracts.answers import DailySeries, Freshness, HourlySeries, TableAnswer
+from contracts.answers import DailySeries, Freshness, HourlySeries, SummaryAnswer, TableAnswer
 from contracts.schemas import MESSAGES
 from contracts.topics import load_cards
 from services.gateway.rights import OPEN_PATHS, PREFIX
@@ -36,7 +36,6 @@ _PROBLEM = {
         "detail": {"type": "string"},
     },
 }
-_SUMMARY = {"type": "object", "description": "A page's widgets: cells as in tables."}
 
 router = APIRouter(include_in_schema=False)
 
@@ -65,11 +64,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, answers = msgspec.json.schema_components(
-            [TableAnswer, DailySeries, HourlySeries, list[Freshness]], ref_template=REF
+            [TableAnswer, SummaryAnswer, DailySeries, HourlySeries, list[Freshness]], ref_template=REF
         )
         listed = {"type": "array", "items": {"$ref": REF.format(name="Freshness")}}
         components = document.setdefault("components", {})
-        own = {"FreshnessList": listed, "Summary": _SUMMARY, "Problem": _PROBLEM}
+        own = {"FreshnessList": listed, "Problem": _PROBLEM}
         components["schemas"] = {**components.get("schemas", {}), **answers, **own}
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():

@@ -58,7 +58,7 @@ async def table(table: str, asked: Annotated[TableParameters, Query()], reader: 
     return _ready(await ask.ask("/internal/tables", _table_question(table, asked, reader)))
 
 
-@router.get("/summaries/{page}", responses=documented("Summary"), summary="A page's summary")
+@router.get("/summaries/{page}", responses=documented("SummaryAnswer"), summary="A page's summary")
 async def summary(page: str, asked: Annotated[WindowParameters, Query()], reader: Caller, ask: Ask) -> Response:
     """The widgets of a page."""
     if not _ID.fullmatch(page):
