@@ -10,26 +10,25 @@ from hypothesis import strategies as st
 from services.aggregator.query.french import collation_key, fold
 
 
-def in_order(*names: str) -> None:
-    backwards = list(names[::-1])
-    assert sorted(backwards, key=collation_key) == list(names)
+def in_order(*names: str) -> bool:
+    return sorted(names[::-1], key=collation_key) == list(names)
 
 
 def test_accents_do_not_move_a_name():
-    in_order("Collège Eaton", "Collège Émile-Zola", "Collège Emma", "Collège Étang", "Collège Europe")
+    assert in_order("Collège Eaton", "Collège Émile-Zola", "Collège Emma", "Collège Étang", "Collège Europe")
 
 
 def test_letters_then_accents_then_capitals():
-    in_order("cote", "Cote", "coté", "côte", "côté")
+    assert in_order("cote", "Cote", "coté", "côte", "côté")
 
 
 def test_ligatures_and_punctuation():
-    in_order("l étang", "l'étang", "la mer", "lœss", "lofoten")
+    assert in_order("l étang", "l'étang", "la mer", "lœss", "lofoten")
     assert collation_key("l’étang")[0] == collation_key("L'ETANG")[0]
 
 
 def test_numbers_before_letters():
-    in_order("Collège 8 mai 1945", "Collège Hugo")
+    assert in_order("Collège 8 mai 1945", "Collège Hugo")
 
 
 def test_search_without_case_or_accents():
