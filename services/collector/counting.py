@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from services.collector.config import EstablishmentSettings
     from services.collector.observation import Heartbeats
-    from services.collector.people import Known
+    from services.collector.people import StoredSet
     from services.collector.small import SmallProfiles
 
 FUTURE = timedelta(hours=24)
@@ -62,8 +62,8 @@ class PeopleStore(Protocol):
 
     secret: bytes
 
-    def known(self, key: SetKey) -> Known | None:
-        """How to ask a stored set about a digest; None while no such set is stored."""
+    def stored(self, key: SetKey) -> StoredSet | None:
+        """A set that was entered in before, purged or not; None when there is none."""
 
 
 class Gathered(NamedTuple):
@@ -278,11 +278,18 @@ class Count:
         return self._sets.get(key) or self._filled(key, day, "school_year", None)
 
     def _filled(self, key: SetKey, day: _Day, grain: Grain, period: Period | None) -> PeopleSet:
+        """A set as it is stored, or a new one.
+
+        A first line that comes when the set would be purged opens it late: nobody was forgotten, so everybody can be counted.
+        It is then kept for the same patience (history read after live lines).
+        """
+        stored = self._store.stored(key)
+        end = max(day.local.ends[grain], self.newest)
         found = self._sets[key] = PeopleSet(
             key,
             key.digest_key(self._store.secret, self._establishment.uai),
-            known=self._store.known(key),
-            closes=day.local.ends[grain] + (DAY_PATIENCE if grain == "day" else LONG_PATIENCE),
+            known=stored.known if stored else None,
+            closes=stored.closes if stored else end + (DAY_PATIENCE if grain == "day" else LONG_PATIENCE),
             period=period,
         )
         return found

@@ -70,7 +70,12 @@ def hour_of(at: float, zone: ZoneInfo) -> str:
     return start.astimezone(zone).isoformat(timespec="minutes")
 
 
-def oldest_accepted(today: date, zone: str) -> float:
-    """UTC timestamp before which lines are too old: 1 September of the previous school year."""
+def oldest_day(today: date) -> date:
+    """1 September of the previous school year: lines before are too old."""
     year = school_year_start(today)
-    return local_midnight(year.replace(year=year.year - 1), zone).timestamp()
+    return year.replace(year=year.year - 1)
+
+
+def oldest_accepted(today: date, zone: str) -> float:
+    """UTC timestamp at which that day starts."""
+    return local_midnight(oldest_day(today), zone).timestamp()

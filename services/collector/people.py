@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b, blake2s
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from contracts.catalogue import CATALOGUE
 from contracts.periods import school_year_start
@@ -91,12 +91,19 @@ Known = Callable[[int], int]
 """What a stored set knows of a digest: the mask of what was seen, 0 for nobody."""
 
 
+class StoredSet(NamedTuple):
+    """A set that lines were entered in before: when it closes, and how to ask it about a digest."""
+
+    closes: float
+    known: Known
+
+
 class PeopleSet:
     """A set being filled: what is stored of it is asked once a person, what grows is kept until it is written.
 
-    `closes` is the instant of the source's own time after which lines leave the set as it is. `seen` is what this reading has
-    seen of whom, `grown` the masks to write by digest, `moves` how many went from which mask to which. `period` is where
-    they are counted, None where nothing is counted yet.
+    `closes` is the instant of the source's own time after which the set is purged and lines leave it as it is. `seen` is what
+    this reading has seen of whom, `grown` the masks to write by digest, `moves` how many went from which mask to which.
+    `period` is where they are counted, None where nothing is counted yet.
     """
 
     __slots__ = ("_hash", "_known", "closes", "grown", "key", "moves", "period", "seen")

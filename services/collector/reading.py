@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.collector.config import EstablishmentSettings
-    from services.collector.people import Known, SetKey
+    from services.collector.people import SetKey, StoredSet
     from services.collector.store import Store
 
 COMMIT_BYTES = 4 * 1024 * 1024
@@ -98,9 +98,9 @@ class JournalSource:
         self.set_aside: Counter[str] = Counter()
         self.problems: list[str] = []
 
-    def known(self, key: SetKey) -> Known | None:
-        """How the stored set of this establishment's people is asked."""
-        return self._store.known(self._number, key)
+    def stored(self, key: SetKey) -> StoredSet | None:
+        """What is stored of a set of this establishment's people."""
+        return self._store.stored_set(self._number, key)
 
     def turn(self, now: datetime, *, budget: int, to_the_end: bool) -> bool:
         """Read about `budget` bytes on; True once the end of every file is reached and none is missing or broken."""

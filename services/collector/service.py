@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contracts.catalogue import CATALOGUE
 from contracts.periods import bounds, next_start, school_year_start
 from services.collector import observation, reports
-from services.collector.local_calendar import Period, day_of
+from services.collector.local_calendar import Period, day_of, oldest_day
 from services.collector.people import LONG_PATIENCE, SetKey, entered
 from services.collector.reading import JournalSource
 from services.collector.small import SmallProfiles
@@ -64,7 +64,7 @@ class EstablishmentService:
     def _release(self, month: str, now: float) -> None:
         for period, counts in self.store.take_held(self.number, month).items():
             self.store.add(self.number, period, counts, now=now, restatement=0)
-        for number, profile, start, _ in self.store.sets(self.number, "held"):
+        for number, profile, start in self.store.sets(self.number, "held"):
             if start.isoformat() == month:
                 self._add_to_year(profile, start, self.store.masks(number), now)
                 self.store.forget_set(number)
@@ -73,10 +73,10 @@ class EstablishmentService:
         """Merge a small profile's month into its school year, person by person."""
         year = school_year_start(month)
         key = SetKey(profile, "school_year", year)
-        known = self.store.known(self.number, key)
+        stored = self.store.stored_set(self.number, key)
         grown, counts = {}, dict[int, int]()
         for digest, mask in masks.items():
-            before = known(digest) if known else 0
+            before = stored.known(digest) if stored else 0
             grown[digest] = before | mask
             for cell in entered(profile, before, before | mask, software_only=self._software_only):
                 counts[cell] = counts.get(cell, 0) + 1
@@ -150,3 +150,4 @@ class EstablishmentService:
         if state.newest is not None:
             self.store.purge_sets(self.number, state.newest)
         self.store.drop_days(self.number, (now - KEEPING).timestamp())
+        self.store.forget_before(self.number, oldest_day(now.astimezone(self.settings.zone).date()))

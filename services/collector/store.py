@@ -17,6 +17,7 @@ import msgspec
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
 from services.collector.local_calendar import Period
+from services.collector.people import StoredSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from contracts.catalogue import Grain
     from services.collector.counting import Gathered
     from services.collector.observation import Span
-    from services.collector.people import Known, SetKey
+    from services.collector.people import SetKey
 
 SCHEMA_VERSION = 1
 
@@ -291,47 +292,50 @@ class Store:
 
     # --- people
 
-    def set_id(self, establishment: int, key: SetKey) -> int | None:
-        query = "SELECT id FROM people_set WHERE establishment = ? AND profile = ? AND grain = ? AND start = ?"
-        row = self._connection.execute(query, (establishment, key.profile, key.grain, key.start.isoformat())).fetchone()
-        return int(row[0]) if row else None
-
-    def known(self, establishment: int, key: SetKey) -> Known | None:
-        """How to ask a stored set about a digest."""
-        number = self.set_id(establishment, key)
-        if number is None:
-            return None
+    def stored_set(self, establishment: int, key: SetKey) -> StoredSet | None:
+        """A set that was entered in before, and how to ask it about a digest."""
+        query = "SELECT id, closes FROM people_set WHERE establishment = ? AND profile = ? AND grain = ? AND start = ?"
         run = self._connection.execute
+        found = run(query, (establishment, key.profile, key.grain, key.start.isoformat())).fetchone()
+        if found is None:
+            return None
 
-        def mask_of(digest: int) -> int:
-            row = run("SELECT mask FROM person WHERE people_set = ? AND digest = ?", (number, digest)).fetchone()
+        def known(digest: int) -> int:
+            row = run("SELECT mask FROM person WHERE people_set = ? AND digest = ?", (found[0], digest)).fetchone()
             return int(row[0]) if row else 0
 
-        return mask_of
+        return StoredSet(found[1], known)
 
     def save_people(self, establishment: int, key: SetKey, closes: float, masks: Mapping[int, int]) -> None:
-        query = "INSERT OR IGNORE INTO people_set (establishment, profile, grain, start, closes) VALUES (?, ?, ?, ?, ?)"
-        self._connection.execute(query, (establishment, key.profile, key.grain, key.start.isoformat(), closes))
-        number = self.set_id(establishment, key)
+        query = """INSERT INTO people_set (establishment, profile, grain, start, closes) VALUES (?, ?, ?, ?, ?)
+                   ON CONFLICT DO UPDATE SET profile = profile RETURNING id"""
+        row = self._connection.execute(query, (establishment, key.profile, key.grain, key.start.isoformat(), closes))
+        number = row.fetchone()[0]
         for mask, digests in _by_mask(masks).items():
             self._connection.execute(_SEE, (number, mask, msgspec.json.encode(sorted(digests)).decode()))
 
-    def sets(self, establishment: int, grain: str) -> list[tuple[int, str, date, float]]:
-        """(set, profile, start, closes) of the sets of one grain."""
-        query = "SELECT id, profile, start, closes FROM people_set WHERE establishment = ? AND grain = ? ORDER BY start, profile"
+    def sets(self, establishment: int, grain: str) -> list[tuple[int, str, date]]:
+        """(set, profile, start) of the sets of one grain that hold people."""
+        query = """SELECT id, profile, start FROM people_set WHERE establishment = ? AND grain = ? AND NOT purged
+                   ORDER BY start, profile"""
         rows = self._connection.execute(query, (establishment, grain))
-        return [(number, profile, date.fromisoformat(start), closes) for number, profile, start, closes in rows]
+        return [(number, profile, date.fromisoformat(start)) for number, profile, start in rows]
 
     def masks(self, people_set: int) -> dict[int, int]:
         return dict(self._connection.execute("SELECT digest, mask FROM person WHERE people_set = ?", (people_set,)))
 
-    def purge_sets(self, establishment: int, newest: float) -> int:
-        """Forget the sets that the source's time has passed; returns how many."""
-        query = "SELECT id FROM people_set WHERE establishment = ? AND closes < ? AND grain <> 'held'"
-        found = [number for (number,) in self._connection.execute(query, (establishment, newest))]
-        for number in found:
-            self.forget_set(number)
-        return len(found)
+    def purge_sets(self, establishment: int, newest: float) -> None:
+        """Forget the people of the sets that the source's time has passed; that they were there is remembered."""
+        which = "establishment = ? AND closes < ? AND NOT purged AND grain <> 'held'"
+        sets = f"SELECT id FROM people_set WHERE {which}"  # noqa: S608 - a constant
+        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", (establishment, newest))  # noqa: S608
+        self._connection.execute(f"UPDATE people_set SET purged = 1 WHERE {which}", (establishment, newest))  # noqa: S608
+
+    def forget_before(self, establishment: int, oldest: date) -> None:
+        """What is remembered of days whose lines are too old anyway."""
+        key = (establishment, oldest.isoformat())
+        self._connection.execute("DELETE FROM people_set WHERE establishment = ? AND purged AND start < ?", key)
+        self._connection.execute("DELETE FROM dropped_day WHERE establishment = ? AND day < ?", key)
 
     # --- restating
 
@@ -345,9 +349,7 @@ class Store:
             run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
             query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
             run(query, (restatement, now, *key))
-            for number, _, first, _ in self.sets(establishment, grain):
-                if first.isoformat() >= start:
-                    self.forget_set(number)
+            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key)
         run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
 
     def restatement(self, establishment: int) -> int:
@@ -356,8 +358,12 @@ class Store:
         return int(self._connection.execute(query, (establishment,)).fetchone()[0])
 
     def forget_set(self, people_set: int) -> None:
-        self._connection.execute("DELETE FROM person WHERE people_set = ?", (people_set,))
-        self._connection.execute("DELETE FROM people_set WHERE id = ?", (people_set,))
+        self._forget_sets("id = ?", (people_set,))
+
+    def _forget_sets(self, which: str, values: tuple[object, ...]) -> None:
+        sets = f"SELECT id FROM people_set WHERE {which}"  # noqa: S608 - `which` is one of the above
+        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", values)  # noqa: S608
+        self._connection.execute(f"DELETE FROM people_set WHERE {which}", values)  # noqa: S608
 
 
 def _by_mask(masks: Mapping[int, int]) -> dict[int, list[int]]:

@@ -69,6 +69,22 @@ def test_a_late_line_adds_its_connection_and_leaves_purged_people_as_they_are(sc
     assert school.counts("people", "school_year", "2026-09-01")["eleve.web.any"] == 5
 
 
+def test_history_read_after_live_lines_opens_its_sets_late(school: School) -> None:
+    """A set of which no line had come was never purged; once open it is kept for the same patience."""
+    school.write(connection("2026-11-10T08:00:00+01:00", "live"))
+    school.read()
+    school.write(*(connection("2026-09-10T08:00:00+02:00", f"u{n}") for n in range(3)))
+    school.read()
+    school.restart()
+    school.write(connection("2026-11-16T08:00:00+01:00", "live"), connection("2026-09-10T08:00:00+02:00", "u3"))
+    school.read()
+    assert school.counts("people", "day", "2026-09-10")["eleve.web.any"] == 4
+    school.write(connection("2026-11-17T08:00:01+01:00", "live"), connection("2026-09-10T08:00:00+02:00", "u4"))
+    school.read()
+    assert school.counts("people", "day", "2026-09-10")["eleve.web.any"] == 4
+    assert school.counts("people", "month", "2026-09-01")["eleve.web.any"] == 5
+
+
 def test_patience_does_not_depend_on_where_the_reading_was_cut(make_school) -> None:
     lines = [
         connection("2026-09-10T08:00:00+02:00", "u1"),
@@ -87,7 +103,7 @@ def test_patience_does_not_depend_on_where_the_reading_was_cut(make_school) -> N
 def test_what_is_purged_is_gone_from_the_file(school: School) -> None:
     school.write(connection("2026-09-10T08:00:00+02:00", "u1"))
     school.read()
-    sets = {(profile, start.isoformat()) for _, profile, start, _ in school.store.sets(1, "day")}
+    sets = {(profile, start.isoformat()) for _, profile, start in school.store.sets(1, "day")}
     assert sets == {("eleve", "2026-09-10")}
     school.write(heartbeat("2026-11-19T08:00:00+01:00"))
     school.read()
