@@ -15,6 +15,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """The run's owner stops the servers; should it be killed, their keepers see that and stop by themselves."""
     if not servers.WORKER:
         servers.stop_servers()
+    servers.let_go()
 
 
 @pytest.fixture(scope="session")

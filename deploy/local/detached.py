@@ -88,6 +88,8 @@ class Report:
         os.set_inheritable(handle, False)  # noqa: FBT003 - its only parameter
 
     def send(self, **said: object) -> None:
+        if self._pipe.closed:
+            return  # the stack is ready and on its own
         try:
             self._pipe.write(json.dumps(said) + "\n")
         except OSError:

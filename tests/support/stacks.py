@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from deploy.local.places import cache_folder
+from deploy.local.running import forget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,3 +83,4 @@ def stack_of(territory: Path, local: Path, now: datetime | None, *options: str) 
             yield Stack(answer["url"], answer["token"], local, state, environment, client)
     finally:
         run(("local", "down"), environment, 120)
+        forget(state, keep_logs=True)  # PostgreSQL's data may lie outside of it, where no test's folder is cleared away
