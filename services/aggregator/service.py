@@ -23,7 +23,7 @@ from services.aggregator.sheet import censuses, fold, needed, own_sheet, period_
 
 ESTABLISHMENTS_AT_ONCE = 1000
 """Locks of one transaction: PostgreSQL has room for a few thousand over all sessions (max_locks_per_transaction)."""
-RETRY_DELAYS_S = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
+RETRY_DELAYS_S: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 """A restart of PostgreSQL takes a few seconds; past this, stopping says more than waiting."""
 TRANSIENT = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 

@@ -12,8 +12,8 @@ import pytest
 from chassis.kafka import lag, partitions_of
 from services.aggregator.errors import StoreUnavailableError
 from services.aggregator.handlers import GROUP
-from tests.services.aggregator.process import started
-from tests.services.aggregator.stage import TOKEN, Stage, until
+from tests.services.aggregator.process import POINTS, started
+from tests.services.aggregator.stage import PEOPLE, TOKEN, UAI, WEB, Stage, report, until
 
 pytestmark = pytest.mark.connected
 
