@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.oracle.cells import Cell, without_value
 from tests.support.oracle.days import midnight, next_month, school_year
@@ -34,10 +35,15 @@ class Counted:
     establishment: Establishment
     now: datetime
     qualities: dict[Window, Quality] = field(default_factory=dict, repr=False)
+    remembered: dict[tuple[Any, ...], list[Connection]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def journal(self) -> Journal:
         return read_journal(self.establishment.journal, self.establishment.zone, self.now)
+
+    @cached_property
+    def by_profile(self) -> dict[str, list[Connection]]:
+        return {profile: [fact for fact in self.journal.connections if fact.profile == profile] for profile in PROFILES}
 
     @cached_property
     def minutes(self) -> dict[datetime, int]:
@@ -119,25 +125,31 @@ class Counted:
         return len({fact.who for fact in facts}) if people else len(facts)
 
     def _facts(self, profile: str, channel: str, window: Window, *, people: bool, ent: bool) -> list[Connection]:
+        asked = (profile, channel, window, people, ent)
+        if asked not in self.remembered:
+            self.remembered[asked] = self._found(profile, channel, window, people=people, ent=ent)
+        return self.remembered[asked]
+
+    def _found(self, profile: str, channel: str, window: Window, *, people: bool, ent: bool) -> list[Connection]:
         small = profile in self.establishment.small_profiles
+        day_after = self._day_after(window, people=people)
         return [
             fact
-            for fact in self.journal.connections
-            if fact.profile == profile
-            and fact.channel in CHANNELS[channel]
-            and self._in_window(fact, window, people=people)
+            for fact in self.by_profile.get(profile, [])
+            if fact.channel in CHANNELS[channel]
+            and window.first <= fact.day < day_after
             and (not small or self.month_is_over(fact.day))
             and (not people or window.grain in fact.kept_by)
             and (not ent or fact.access == "ent")
         ]
 
-    def _in_window(self, fact: Connection, window: Window, *, people: bool) -> bool:
+    @staticmethod
+    def _day_after(window: Window, *, people: bool) -> date:
         """Doubt: a set of people cannot be cut at the territory's date, so an open month or year has all its people so far.
 
         It differs only where local time is ahead of the territory's, or for lines ahead of the clock.
         """
-        last_but = window.period[1]
-        return window.first <= fact.day and (fact.day < last_but if people else fact.day <= window.last)
+        return window.period[1] if people else window.last + timedelta(days=1)
 
     def _cut(self, profiles: list[str], channel: str, window: Window, *, people: bool, ent: bool) -> bool:
         """Whether a report of this very period was cut: made where over 1 % of it had passed before the first line read.
