@@ -280,16 +280,17 @@ class Count:
     def _filled(self, key: SetKey, day: _Day, grain: Grain, period: Period | None) -> PeopleSet:
         """A set as it is stored, or a new one.
 
-        A first line that comes when the set would be purged opens it late: nobody was forgotten, so everybody can be counted.
-        It is then kept for the same patience (history read after live lines).
+        A first line that comes when the set would be purged opens it late: nobody was forgotten, so everybody can be counted
+        (history read after live lines). It then closes by the agent's clock, not by the source's time, which is past it already.
         """
         stored = self._store.stored(key)
-        end = max(day.local.ends[grain], self.newest)
+        end = day.local.ends[grain] + (DAY_PATIENCE if grain == "day" else LONG_PATIENCE)
+        closes = stored.closes if stored else end if self.newest <= end else math.inf
         found = self._sets[key] = PeopleSet(
             key,
             key.digest_key(self._store.secret, self._establishment.uai),
             known=stored.known if stored else None,
-            closes=stored.closes if stored else end + (DAY_PATIENCE if grain == "day" else LONG_PATIENCE),
+            closes=closes,
             period=period,
         )
         return found

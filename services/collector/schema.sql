@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS cell (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS people_set (
     id INTEGER PRIMARY KEY, establishment INTEGER NOT NULL, profile TEXT NOT NULL, grain TEXT NOT NULL, start TEXT NOT NULL,
-    closes REAL NOT NULL, purged INTEGER NOT NULL DEFAULT 0, UNIQUE (establishment, profile, grain, start)
+    closes REAL NOT NULL, kept_until REAL NOT NULL, purged INTEGER NOT NULL DEFAULT 0, UNIQUE (establishment, profile, grain, start)
 );
 CREATE TABLE IF NOT EXISTS person (
     people_set INTEGER NOT NULL, digest INTEGER NOT NULL, mask INTEGER NOT NULL, PRIMARY KEY (people_set, digest)

@@ -81,7 +81,7 @@ class EstablishmentService:
             for cell in entered(profile, before, before | mask, software_only=self._software_only):
                 counts[cell] = counts.get(cell, 0) + 1
         closes = bounds("school_year", year, self.settings.zone.key)[1].timestamp() + LONG_PATIENCE
-        self.store.save_people(self.number, key, closes, grown)
+        self.store.save_people(self.number, key, closes, grown, now=now)
         if counts:
             self.store.add(
                 self.number, Period("people", "school_year", year.isoformat()), counts, now=now, restatement=0
@@ -148,6 +148,6 @@ class EstablishmentService:
     def _keep(self, now: datetime) -> None:
         state: SourceState = self.store.source(self.number, JOURNAL)
         if state.newest is not None:
-            self.store.purge_sets(self.number, state.newest)
+            self.store.purge_sets(self.number, state.newest, now.timestamp())
         self.store.drop_days(self.number, (now - KEEPING).timestamp())
         self.store.forget_before(self.number, oldest_day(now.astimezone(self.settings.zone).date()))

@@ -17,7 +17,7 @@ import msgspec
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
 from services.collector.local_calendar import Period
-from services.collector.people import StoredSet
+from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, StoredSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -185,7 +185,7 @@ class Store:
         for period, counts in gathered.increments.items():
             self.add(establishment, period, counts, now=now, restatement=restatement)
         for key, closes, masks in gathered.people:
-            self.save_people(establishment, key, closes, masks)
+            self.save_people(establishment, key, closes, masks, now=now)
 
     def add(
         self, establishment: int, period: Period, counts: Mapping[int, int], *, now: float, restatement: int
@@ -306,11 +306,15 @@ class Store:
 
         return StoredSet(found[1], known)
 
-    def save_people(self, establishment: int, key: SetKey, closes: float, masks: Mapping[int, int]) -> None:
-        query = """INSERT INTO people_set (establishment, profile, grain, start, closes) VALUES (?, ?, ?, ?, ?)
-                   ON CONFLICT DO UPDATE SET profile = profile RETURNING id"""
-        row = self._connection.execute(query, (establishment, key.profile, key.grain, key.start.isoformat(), closes))
-        number = row.fetchone()[0]
+    def save_people(
+        self, establishment: int, key: SetKey, closes: float, masks: Mapping[int, int], *, now: float
+    ) -> None:
+        """Write masks that grew; a set that was opened late is kept for its patience from `now` on."""
+        query = """INSERT INTO people_set (establishment, profile, grain, start, closes, kept_until)
+                   VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET profile = profile RETURNING id"""
+        patience = DAY_PATIENCE if key.grain == "day" else LONG_PATIENCE
+        values = (establishment, key.profile, key.grain, key.start.isoformat(), closes, now + patience)
+        number = self._connection.execute(query, values).fetchone()[0]
         for mask, digests in _by_mask(masks).items():
             self._connection.execute(_SEE, (number, mask, msgspec.json.encode(sorted(digests)).decode()))
 
@@ -324,12 +328,17 @@ class Store:
     def masks(self, people_set: int) -> dict[int, int]:
         return dict(self._connection.execute("SELECT digest, mask FROM person WHERE people_set = ?", (people_set,)))
 
-    def purge_sets(self, establishment: int, newest: float) -> None:
-        """Forget the people of the sets that the source's time has passed; that they were there is remembered."""
-        which = "establishment = ? AND closes < ? AND NOT purged AND grain <> 'held'"
+    def purge_sets(self, establishment: int, newest: float, now: float) -> None:
+        """Forget the people of sets that the source's time, or for those opened late the clock, has passed.
+
+        That they were there is remembered: such a set never opens again.
+        """
+        which = """establishment = ? AND NOT purged AND grain <> 'held'
+                   AND (closes < ? OR (closes = 9e999 AND kept_until < ?))"""
+        key = (establishment, newest, now)
         sets = f"SELECT id FROM people_set WHERE {which}"  # noqa: S608 - a constant
-        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", (establishment, newest))  # noqa: S608
-        self._connection.execute(f"UPDATE people_set SET purged = 1 WHERE {which}", (establishment, newest))  # noqa: S608
+        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", key)  # noqa: S608
+        self._connection.execute(f"UPDATE people_set SET purged = 1, closes = -9e999 WHERE {which}", key)  # noqa: S608
 
     def forget_before(self, establishment: int, oldest: date) -> None:
         """What is remembered of days whose lines are too old anyway."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.collector.people import SetKey, set_key
 from tests.services.collector.school import UAI, School, connection, heartbeat
@@ -70,16 +70,19 @@ def test_a_late_line_adds_its_connection_and_leaves_purged_people_as_they_are(sc
 
 
 def test_history_read_after_live_lines_opens_its_sets_late(school: School) -> None:
-    """A set of which no line had come was never purged; once open it is kept for the same patience."""
-    school.write(connection("2026-11-10T08:00:00+01:00", "live"))
+    """A set of which no line had come was never purged. Once open it is kept for the same patience, by the agent's clock."""
+    school.write(connection("2026-11-20T08:00:00+01:00", "live"))
     school.read()
     school.write(*(connection("2026-09-10T08:00:00+02:00", f"u{n}") for n in range(3)))
     school.read()
     school.restart()
-    school.write(connection("2026-11-16T08:00:00+01:00", "live"), connection("2026-09-10T08:00:00+02:00", "u3"))
+    school.now += timedelta(days=7)
+    school.write(connection("2026-11-27T08:00:00+01:00", "live"), connection("2026-09-10T08:00:00+02:00", "u3"))
     school.read()
     assert school.counts("people", "day", "2026-09-10")["eleve.web.any"] == 4
-    school.write(connection("2026-11-17T08:00:01+01:00", "live"), connection("2026-09-10T08:00:00+02:00", "u4"))
+    school.now += timedelta(seconds=1)
+    school.read()
+    school.write(connection("2026-09-10T08:00:00+02:00", "u4"))
     school.read()
     assert school.counts("people", "day", "2026-09-10")["eleve.web.any"] == 4
     assert school.counts("people", "month", "2026-09-01")["eleve.web.any"] == 5
