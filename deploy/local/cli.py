@@ -77,10 +77,12 @@ def up(territory: Path | None, state: Path | None, follow: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps({"url": answer["url"], "token": answer["token"]}))
         return
-    click.echo(f"\nThe stack runs at {answer['url']}; its state is in {request.state}.\nToken: {answer['token']}\n")
-    click.echo(
-        "\n".join(curl_commands(answer["url"], answer["token"])[-1:]) + "\n\nStop it with: territoriale local down"
-    )
+    click.echo(f"\nThe stack runs at {answer['url']}; its state is in {request.state}.\n")
+    if answer["token"]:
+        click.echo(f"Token: {answer['token']}\n\n{curl_commands(answer['url'], answer['token'])[-1]}\n")
+    else:
+        click.echo('It has no territory yet: eval "$(territoriale local env)", then territoriale admin --help\n')
+    click.echo("Stop it with: territoriale local down")
 
 
 @local.command()

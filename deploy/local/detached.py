@@ -95,9 +95,9 @@ class Report:
         except OSError:
             return  # the starter is gone; `end_with_starter` sees it too
 
-    def ready(self, site: Site) -> None:
+    def ready(self, site: Site, token: str | None) -> None:
         asyncio.get_running_loop().remove_reader(self._pipe.fileno())
-        self.send(ready={"url": site.url, "token": site.credentials.token})
+        self.send(ready={"url": site.url, "token": token})
         self.close()
 
     def end_with_starter(self, end: asyncio.Event) -> None:

@@ -29,13 +29,17 @@ def run_demonstration(state: Path | None, *, everything: bool) -> int:
 async def _demonstrate(request: Request, *, everything: bool) -> None:
     end = end_at_signals()
     progress = Progress(click.echo, NAMES, waiting="en cours : ")
-    listener = Listener(progress.say, progress.changed, progress.awaiting, lambda site: _announce(site, request.state))
+    listener = Listener(
+        progress.say,
+        progress.changed,
+        progress.awaiting,
+        lambda site, token: _announce(site, token or "", request.state),
+    )
     click.echo("Console territoriale : démonstration avec un territoire fictif (Ctrl-C pour arrêter)")
     await live(request, listener, end, shows(everything=everything))
 
 
-def _announce(site: Site, state: Path) -> None:
-    token = site.credentials.token
+def _announce(site: Site, token: str, state: Path) -> None:
     lines = [
         "",
         "La console répond :",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -107,11 +108,16 @@ def _fetch_missing(jars: list[Jar], say: Progress) -> None:
 
 
 def _copy_from_local_maven(jars: list[Jar]) -> None:
-    home = Path("~/.m2/repository").expanduser()
+    home = _maven_home() / "repository"
     for jar in jars:
         if not _is_right(jar) and (home / jar.path).is_file():
             (repository() / jar.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(home / jar.path, repository() / jar.path)
+
+
+def _maven_home() -> Path:
+    """Users of containers may have no home at all; then this is a folder that does not exist."""
+    return Path(os.path.expanduser("~/.m2"))  # noqa: PTH111 - Path.expanduser raises where there is no home
 
 
 def _download(jars: list[Jar]) -> RegistryUnreachableError | None:
@@ -141,7 +147,7 @@ def _download_one(context: MavenContext, jar: Jar) -> None:
 def _ask_mvn(jars: list[Jar]) -> RegistryUnreachableError | None:
     pom = cache_folder() / "kafka-jars.pom.xml"
     pom.write_text(_pom(jars))
-    settings = [] if Path("~/.m2").expanduser().exists() else [f"-Dmaven.repo.local={cache_folder() / 'mvn'}"]
+    settings = [] if _maven_home().exists() else [f"-Dmaven.repo.local={cache_folder() / 'mvn'}"]
     done = subprocess.run(
         ["mvn", "--batch-mode", "--quiet", "--file", str(pom), *settings, "dependency:copy-dependencies",
          "-DexcludeTransitive=true", "-Dmdep.useRepositoryLayout=true", f"-DoutputDirectory={repository()}"],

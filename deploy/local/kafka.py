@@ -30,6 +30,8 @@ MEMORY = "512m"
 QUIET_UNSAFE, OLDEST_THAT_WARNS = "--sun-misc-unsafe-memory-access=allow", 24
 """Kafka's way of unmapping files is deprecated; newer Javas say so four times at each start."""
 
+FIRST_NON_ASCII = 128
+
 STARTED = re.compile("Kafka Server started")
 
 
@@ -79,7 +81,7 @@ controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{ports.broker},CONTROLLER://127.0.0.1:{ports.controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{ports.broker}
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={folder / "data"}
+log.dirs={_as_property(folder / "data")}
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=1000
 log.message.timestamp.type=LogAppendTime
@@ -93,6 +95,13 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
+
+
+def _as_property(path: Path) -> str:
+    """Java reads these files as Latin-1: any other character is written by its number."""
+    text = str(path).replace("\\", "\\\\").encode("utf-16-be")
+    units = [int.from_bytes(text[place : place + 2]) for place in range(0, len(text), 2)]
+    return "".join(chr(unit) if unit < FIRST_NON_ASCII else f"\\u{unit:04x}" for unit in units)
 
 
 def _broker(folder: Path, java: Java, jars: Sequence[Path]) -> tuple[str, ...]:

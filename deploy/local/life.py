@@ -37,12 +37,15 @@ SILENCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whoever started the stack: hears sentences, changes of state, now and then what is awaited, and the address at the end."""
+    """Whoever started the stack: hears sentences, changes of state, now and then what is awaited, and at the end the address.
+
+    With the address comes the bearer token, None where no territory was registered that it could belong to.
+    """
 
     say: Callable[[str], None]
     changed: Callable[[str, State], None]
     awaiting: Callable[[list[str]], None]
-    ready: Callable[[Site], None]
+    ready: Callable[[Site, str | None], None]
 
 
 async def live(request: Request, listener: Listener, end: asyncio.Event, show: Choice | None) -> None:
@@ -57,11 +60,12 @@ async def live(request: Request, listener: Listener, end: asyncio.Event, show: C
         enter(request.state, ephemeral=request.ephemeral, url=site.url)
         output = Output(request.state / "logs", show)
         supervisor = Supervisor(_nodes(request, site), output, request.state, listener.changed)
+        bearer = site.credentials.token if request.territory or request.demonstration else None
         patience = asyncio.create_task(_say_what_is_awaited(supervisor, listener))
 
         def announce() -> None:
             patience.cancel()
-            listener.ready(site)
+            listener.ready(site, bearer)
 
         try:
             await supervisor.run(end, announce)

@@ -29,8 +29,12 @@ def on_leash(command: Sequence[str], stop: signal.Signals, owner: Owner | None =
 
 
 def bare_environment() -> dict[str, str]:
-    """What third-party servers get: no PG…, KAFKA_… or JAVA_… variable of the operator's shell may change them."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG", "TZ") if name in os.environ}
+    """What third-party servers get: no PG…, KAFKA_… or JAVA_… variable of the operator's shell may change them.
+
+    Their messages stay English, because readiness and faults are read from them; file names may hold any character.
+    """
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ}
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 async def run_to_end(

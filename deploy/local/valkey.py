@@ -47,8 +47,8 @@ def _write_configuration(path: Path, port: int, password: str) -> None:
 
 def _configuration(folder: Path, port: int, password: str) -> str:
     return (
-        f"bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\ndir {folder}\n"
-        f'save ""\nappendonly no\nmaxmemory {MEMORY}\nmaxmemory-policy allkeys-lru\nloglevel notice\n'
+        f"bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\n"
+        f'dir "{folder}"\nsave ""\nappendonly no\nmaxmemory {MEMORY}\nmaxmemory-policy allkeys-lru\nloglevel notice\n'
     )
 
 

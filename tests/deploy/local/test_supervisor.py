@@ -155,9 +155,9 @@ async def test_who_does_not_listen_is_killed_with_its_children(supervise, tmp_pa
     supervisor = supervise(python("deaf", deaf, tmp_path, grace_s=0.2))
     await supervisor.start()
     child = int((tmp_path / "logs" / "deaf.log").read_text().split()[1])
-    parent = pid_of(tmp_path, "deaf")
+    processes = [psutil.Process(pid) for pid in (pid_of(tmp_path, "deaf"), child)]
     await supervisor.stop()
-    assert [pid for pid in (parent, child) if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"] == []
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
 
 
 async def test_an_end_during_the_start_stops_at_once(supervise, story, tmp_path):
