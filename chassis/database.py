@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 STATEMENT_TIMEOUT_MS = 30_000
 """Longer than any statement of ours should take; a stuck one gives its connection back."""
@@ -37,6 +39,8 @@ async def migrate(engine: AsyncEngine, migrations: Path, *, schema: str) -> None
 
 
 def _upgrade(connection: Connection, migrations: Path, schema: str) -> None:
+    from alembic import command  # noqa: PLC0415 - an operator's command should not wait for what it does not run
+
     connection.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
     try:
         _ensure_schema(connection, schema)
@@ -58,6 +62,8 @@ def _ensure_schema(connection: Connection, schema: str) -> None:
 
 def alembic_config(migrations: Path, schema: str, connection: Connection) -> Config:
     """Alembic settings without an ini file; env.py reads `connection` and `schema` from the attributes."""
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
     config = Config()
     config.set_main_option("script_location", str(migrations))
     config.attributes["connection"] = connection

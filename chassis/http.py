@@ -14,30 +14,11 @@ from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
+from chassis.errors import NamedError, UnauthorizedError
+
 PROBLEM = "application/problem+json"
 GRACEFUL_SHUTDOWN_S = 10
 """Requests in flight get this long at SIGTERM, so that a service ends within 15 s."""
-
-
-class NamedError(Exception):
-    """An expected situation with a stable `code` and HTTP `status`; subclasses are named for the situation."""
-
-    code = "error"
-    status = 500
-    title = "Error"
-
-    def __init__(self, detail: str = "", **extra: object) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail
-        self.extra = extra
-
-
-class UnauthorizedError(NamedError):
-    code, status, title = "unauthorized", 401, "Authentication is required"
-
-
-class UnavailableError(NamedError):
-    code, status, title = "unavailable", 503, "A part that this answer needs is not available; try again shortly"
 
 
 def problem(status: int, code: str, title: str, detail: str = "", **extra: object) -> JSONResponse:

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chassis.http import NamedError
+from chassis.errors import NamedError
 from deploy.local.errors import BadTerritoryError
 from services.collector.config import SOURCES_FILE, read_sources
 from services.collector.errors import SettingsError

@@ -9,7 +9,7 @@ import asyncpg
 from fastapi import APIRouter
 from faststream.kafka import KafkaBroker
 
-from chassis.http import UnavailableError
+from chassis.errors import UnavailableError
 from services.aggregator import store
 from services.aggregator.asyncapi import document
 from services.aggregator.outgoing import Outgoing

@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 from fastapi import Request, Response
 
-from chassis.http import NamedError, problem
+from chassis.errors import NamedError
+from chassis.http import problem
 
 log = structlog.get_logger()
 

@@ -6,7 +6,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.http import NamedError, problem
+from chassis.errors import NamedError
+from chassis.http import problem
 from services.gateway.errors import OversizeQueryError, TooManyRequestsError
 from services.gateway.parameters import MAX_QUERY_BYTES, check_query
 from services.gateway.rate import RateLimit

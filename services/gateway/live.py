@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from chassis.http import UnauthorizedError, UnavailableError
+from chassis.errors import UnauthorizedError, UnavailableError
 from chassis.kafka import TopicSpec, ensure_topics
 from contracts.counters_updated import TOPIC, CountersUpdated
 from contracts.topics import load_cards

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from chassis.clock import Clock
-from chassis.http import UnauthorizedError
+from chassis.errors import UnauthorizedError
 from contracts.scope import Scope
 from services.gateway.rights_watch import RightsWatch
 from services.gateway.upstream import IdentityClient

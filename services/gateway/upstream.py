@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from chassis.http import UnauthorizedError, UnavailableError
+from chassis.errors import UnauthorizedError, UnavailableError
 from services.gateway.errors import AnsweredError
 
 CONNECT_SECONDS = 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.http import NamedError, UnauthorizedError, UnavailableError
+from chassis.errors import NamedError, UnauthorizedError, UnavailableError
 
 
 class RefusedEntryError(NamedError):

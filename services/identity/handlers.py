@@ -11,7 +11,8 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field
 
 from chassis.clock import Clock
-from chassis.http import UnavailableError, problem
+from chassis.errors import UnavailableError
+from chassis.http import problem
 from services.identity.directory import Directory
 
 SCOPE_MAX_AGE_SECONDS = 30

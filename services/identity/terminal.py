@@ -63,7 +63,7 @@ def run(work: Callable[[Registrar], Awaitable[_T]]) -> _T:
     from pydantic import ValidationError
     from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-    from chassis.http import NamedError
+    from chassis.errors import NamedError
     from chassis.logs import setup_logs
     from services.identity.config import RegistrarSettings
     from services.identity.errors import RegistryMissingError
@@ -91,7 +91,7 @@ async def _work(settings: Any, work: Callable[[Registrar], Awaitable[_T]]) -> _T
 
 def checked(check: Callable[..., _T], *values: Any) -> _T:
     """A value that the registry can hold, or exit code 2."""
-    from chassis.http import NamedError
+    from chassis.errors import NamedError
 
     try:
         return check(*values)

@@ -10,7 +10,8 @@ from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 
 from chassis.clock import Clock
-from chassis.http import NamedError, add_problem_handlers, health_router, internal_only
+from chassis.errors import NamedError
+from chassis.http import add_problem_handlers, health_router, internal_only
 
 
 def test_a_fixed_clock_holds_business_time_only():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.http import NamedError
+from chassis.errors import NamedError
 
 
 class UnknownTableError(NamedError):

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis.clock import Clock
-from chassis.http import UnavailableError
+from chassis.errors import UnavailableError
 from contracts.answers import DailySeries, Freshness, HourlySeries, SummaryAnswer, TableAnswer
 from contracts.questions import FreshnessQuestion, SeriesQuestion, SummaryQuestion, TableQuestion
 from services.aggregator.query import daily, hourly, summaries, tables

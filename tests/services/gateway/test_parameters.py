@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.http import NamedError
+from chassis.errors import NamedError
 from services.gateway.parameters import MAX_QUERY_BYTES, check_query
 
 REFUSALS = {"malformed_query", "token_in_url", "repeated_parameter", "oversize_query"}

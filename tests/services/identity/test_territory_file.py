@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chassis.http import NamedError
+from chassis.errors import NamedError
 from services.identity import particulars
 from services.identity.territory_file import check, read
 from tests.services.identity.documents import KEY, A, B, as_file, territory

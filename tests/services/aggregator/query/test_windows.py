@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.http import NamedError
+from chassis.errors import NamedError
 from services.aggregator.query.windows import by_school_year, resolve, territory_date
 
 TODAY = date(2026, 11, 20)
