@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TICK = 1.0
 """Seconds between two looks at the clock: `at` has whole seconds, finer would show nothing more."""
 
+
 class Simulation:
     """One run over a prepared folder. `clock` tells the present, `say` shows a line to whoever watches, `stop` ends the run."""
 
