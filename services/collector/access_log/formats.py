@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,15 +14,23 @@ LONGEST_LINE = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 NO_HOST = ""
 
-_QUOTED = rb'(?:[^"\\]|\\.)*+'
+_QUOTED = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _COMBINED = re.compile(
-    rb"(.{1,1024}?) \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
-    rb' "([A-Z]{3,16}) ((?:[^"\\ ]|\\.)++)' + _QUOTED + rb'" (\d{3}) \S+ "' + _QUOTED + rb'" "(' + _QUOTED + rb')"',
+    rb" \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
+    rb' "([A-Z]{3,16}) ([^"\\ ]++(?:\\.[^"\\ ]*+)*+)'
+    + _QUOTED
+    + rb'" (\d{3}) \S+ "'
+    + _QUOTED
+    + rb'" "('
+    + _QUOTED
+    + rb')"',
     re.DOTALL,
 )
+COMBINED_PARTS = 7
+"""A combined line cut at its quotes: before, request, answer, referer, a blank, user agent, after."""
 _NAME = re.compile(rb"(?=[^ :]*[A-Za-z])[A-Za-z0-9._-]+(?::\d+)?")
 _ADDRESS = re.compile(rb"\d+(?:\.\d+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
-_FIELDS_WITHOUT_HOST = 3
+_WORDS_WITHOUT_HOST = 3
 """Address, ident, user; a fourth in front is the host, or a piece of a user's name that holds a blank."""
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|\[?[0-9a-f:.]{2,45}\]?")
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
@@ -34,7 +41,7 @@ _W3C_NEEDED = ("date", "time", "c-ip", "cs-method", "cs-uri-stem", "sc-status")
 _W3C_WISHED = ("cs-uri-query", "cs-host", "cs(User-Agent)")
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, gc=False):
     """What a line says: UTC second, host ('' when the log has none), client, request and answer."""
 
     at: int
@@ -84,25 +91,43 @@ def read_request(line: bytes, *, host_first: bool, columns: Columns | None) -> R
     return (columns and _read_w3c(line, columns)) or _read_combined(line, host_first=host_first)
 
 
+def read_parts(at: int, parts: list[bytes], *, host_first: bool) -> Request | None:
+    """The same of a combined line cut at its quotes, the usual one: no regular expression is that fast.
+
+    None where it holds escapes, or is not quite as expected: then `read_request` knows.
+    """
+    front, request, answer, referer, blank, agent, _ = parts
+    words, answered = request.split(b" ", 2), answer.split()
+    if blank != b" " or len(words) == 1 or len(answered) != 2 or front[-30:-28] != b" [" or front[-2:] != b"] ":  # noqa: PLR2004 - status, bytes
+        return None
+    if b"\\" in request or b"\\" in referer or b"\\" in agent:
+        return None
+    host, address = _host_and_address(front[:-30], host_first=host_first)
+    return Request(at, host, address, words[0], words[1], answered[0], b"" if agent == b"-" else agent)
+
+
 def _read_combined(line: bytes, *, host_first: bool) -> Request | None:
-    found = _COMBINED.match(line)
+    """The name of a user, or a host that is an IPv6 address, may hold a bracket too: then it is not the first one."""
+    found = _COMBINED.match(line, line.find(b" [")) or _COMBINED.search(line)
     if not found:
         return None
-    front, stamp, method, target, status, agent = found.groups()
+    stamp, method, target, status, agent = found.groups()
     at = of_combined(stamp)
     if at is None:
         return None
-    host, address = _host_and_address(front.split(b" "), host_first=host_first)
-    return Request(at, host_of(host), address, method, target, status, _agent(agent, escaped=True))
+    host, address = _host_and_address(line[: found.start()], host_first=host_first)
+    return Request(at, host, address, method, target, status, _agent(agent, escaped=True))
 
 
-def _host_and_address(front: list[bytes], *, host_first: bool) -> tuple[bytes, bytes]:
+@lru_cache(maxsize=4096)
+def _host_and_address(front: bytes, *, host_first: bool) -> tuple[str, bytes]:
     """Where the setting says nothing, a leading name before an address is a host all the same."""
-    if len(front) > _FIELDS_WITHOUT_HOST and (
-        host_first or (_ADDRESS.fullmatch(front[1]) and _NAME.fullmatch(front[0]))
+    words = front.removeprefix(BOM).split(b" ")
+    if len(words) > _WORDS_WITHOUT_HOST and (
+        host_first or (_ADDRESS.fullmatch(words[1]) and _NAME.fullmatch(words[0]))
     ):
-        return front[0], front[1]
-    return b"", front[0]
+        return host_of(words[0]), words[1]
+    return NO_HOST, words[0]
 
 
 def _read_json(line: bytes) -> Request | None:

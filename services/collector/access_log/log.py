@@ -8,13 +8,21 @@ from collections.abc import Iterable
 import msgspec
 
 from services.collector.access_log.facts import Fact, SetAside
-from services.collector.access_log.formats import FIELDS, Columns, read_columns, read_request
+from services.collector.access_log.formats import (
+    COMBINED_PARTS,
+    FIELDS,
+    Columns,
+    Request,
+    read_columns,
+    read_parts,
+    read_request,
+)
 from services.collector.access_log.places import Establishment, Places
 from services.collector.access_log.reorder import ReorderBuffer, Second
 from services.collector.access_log.requests import Call, Opening, Recogniser
 from services.collector.access_log.rules import REORDERED, Rules, load_rules
 from services.collector.access_log.sessions import Sessions, SessionsState
-from services.collector.access_log.stamps import instant_of
+from services.collector.access_log.stamps import instant_of, of_combined
 from services.collector.errors import CollectorError
 
 FUTURE = 86_400
@@ -80,25 +88,21 @@ class AccessLog:
         `file` names the file as long as it is read on, renamed or not; `now` is the business instant, a UTC timestamp.
         """
         facts: list[Fact] = []
-        names, may_be_page, buffer = self._recogniser.call_names, self._recogniser.may_be_page, self._buffer
-        furthest = int(now) + FUTURE
+        buffer, concerns, host_first = self._buffer, self._recogniser.concerns, self._host_first
+        newest, furthest = self._newest, int(now) + FUTURE
         for line in lines:
-            # Nearly every line is of no interest and must cost next to nothing: no regular expression before this.
-            for name in names:
-                if name in line:
-                    at = self._take(line, file, furthest, facts)
-                    break
-            else:
-                if b".html" in line and may_be_page(line):
-                    at = self._take(line, file, furthest, facts)
-                else:
-                    at = instant_of(line)
-                    if line[:1] == b"#":
-                        self._direct(line, file)
-            if at is not None and self._newest < at <= furthest:
-                self._newest = at
-            if buffer.first <= self._newest - REORDERED:
-                self._understand(self._newest - REORDERED, facts)
+            # Nearly every line is of no interest and must cost next to nothing: no regular expression before this is known.
+            parts = line.split(b'"', COMBINED_PARTS - 1)
+            at = of_combined(parts[0][-28:-2])
+            if at is None or len(parts) == 1:
+                at = self._read_other(line, file, furthest, facts)
+            elif (parts[1][:4] != b"GET " or b".html" in parts[1]) and concerns(parts[1]):
+                request = read_parts(at, parts, host_first=host_first) if len(parts) == COMBINED_PARTS else None
+                at = self._take(line, request, file, furthest, facts)
+            if at is not None and newest < at <= furthest:
+                newest = self._newest = at
+            if buffer.first <= newest - REORDERED:
+                self._understand(newest - REORDERED, facts)
         return facts
 
     def flush(self) -> list[Fact]:
@@ -117,11 +121,20 @@ class AccessLog:
         state = State(STATE_VERSION, self._newest, self._buffer.seconds, self._sessions.state(), self._columns)
         return _encoder.encode(state)
 
-    def _take(self, line: bytes, file: str, furthest: int, facts: list[Fact]) -> int | None:
+    def _read_other(self, line: bytes, file: str, furthest: int, facts: list[Fact]) -> int | None:
+        """A line that does not look combined: the whole of it has to be searched. Returns its instant."""
+        if self._recogniser.concerns(line):
+            return self._take(line, None, file, furthest, facts)
+        if line[:1] == b"#":
+            self._direct(line, file)
+        return instant_of(line)
+
+    def _take(self, line: bytes, request: Request | None, file: str, furthest: int, facts: list[Fact]) -> int | None:
         """Put a line that may matter in the buffer; its instant, unless it must not move the buffer."""
-        request = read_request(line, host_first=self._host_first, columns=self._columns.get(file))
+        request = request or read_request(line, host_first=self._host_first, columns=self._columns.get(file))
         if request is None:
-            if self._names_a_call(line):
+            # A page that cannot be read is nothing: other sites have such pages too.
+            if self._recogniser.names_call(line):
                 facts.append(SetAside("unreadable"))
             return None
         found = self._recogniser.call(request) or self._recogniser.page(request, self._uai_of)
@@ -133,10 +146,6 @@ class AccessLog:
         if isinstance(found, Opening) or (found and place):
             self._buffer.add(request.at, found)
         return request.at
-
-    def _names_a_call(self, line: bytes) -> bool:
-        """A page that cannot be read is nothing: other sites have such pages too."""
-        return any(name in line for name in self._recogniser.call_names)
 
     def _uai_of(self, host: str) -> str | None:
         place = self._places.of(host)

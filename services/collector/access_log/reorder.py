@@ -37,8 +37,9 @@ class ReorderBuffer:
             second[1].append(line)
 
     def leaving(self, until: float) -> Iterator[tuple[int, Second]]:
-        """The seconds up to `until`, in order, taken out."""
-        due = sorted(at for at in self.seconds if at <= until)
-        taken = [(at, self.seconds.pop(at)) for at in due]
-        self.first = min(self.seconds, default=math.inf)
-        return iter(taken)
+        """The seconds up to `until`, in order, each taken out when it is asked for."""
+        while self.seconds and self.first <= until:
+            at = int(self.first)
+            second = self.seconds.pop(at)
+            self.first = min(self.seconds, default=math.inf)
+            yield at, second

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from services.collector.access_log.formats import Request
@@ -13,10 +15,13 @@ if TYPE_CHECKING:
 
 CLIENT_BYTES = 10
 """80 bits of a keyed digest: two clients of the same two minutes never share one."""
-_SEGMENT = rb"[\w.~=-]{1,64}"
+LONGEST_ESPACE, LONGEST_TARGET = 4, 512
+"""Digits and bytes; a call takes about 80. What is kept of a session is bounded by it."""
+LETTERS = 6
+"""Of a call's name that are rare enough in other paths to be looked for; two of the calls share them."""
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, gc=False, array_like=True):
     """A page asked for by a client of an establishment; `access` is '' when the page says nothing of it."""
 
     uai: str
@@ -24,7 +29,7 @@ class Page(NamedTuple):
     access: str
 
 
-class Opening(NamedTuple):
+class Opening(msgspec.Struct, gc=False, array_like=True):
     """A session's first call; with what is needed to say whose it is and by which channel."""
 
     host: str
@@ -35,7 +40,7 @@ class Opening(NamedTuple):
     script: bool
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, gc=False, array_like=True):
     """A later call; `order` is empty when it was not answered 200, or has none."""
 
     host: str
@@ -51,37 +56,51 @@ class Recogniser:
         self._rules = rules
         self._secret = secret
         self._opening_call, self._opening_order = rules.opening_call.encode(), rules.opening_order.encode()
-        with_order, without_order = _any_of(rules.calls_with_order), _any_of(rules.calls_without_order)
-        self._call = re.compile(
-            rb"[^?]*/(?:(" + with_order + rb")/(\d{1,9})/(" + _SEGMENT + rb")/(" + _SEGMENT + rb")"
-            rb"|(?:" + without_order + rb")/(\d{1,9})/(" + _SEGMENT + rb"))/?(?:\?.*)?",
-            re.DOTALL,
-        )
-        page = rb"/(?:mobile\.)?(?:" + _any_of(rules.pages) + rb")\.html"
+        self._with_order = frozenset(name.encode() for name in rules.calls_with_order)
+        self._without_order = frozenset(name.encode() for name in rules.calls_without_order)
+        page = rb"/(?:mobile\.)?(?:" + b"|".join(re.escape(name.encode()) for name in rules.pages) + rb")\.html"
         self._page = re.compile(rb"[^?]*" + page + rb"(?:\?(.*))?", re.DOTALL)
-        self._page_anywhere = re.compile(page).search
+        self._names_page = re.compile(page).search
         calls = (*rules.calls_with_order, *rules.calls_without_order)
-        self.call_names = tuple(call.encode() for call in calls)
+        self._calls = tuple(f"/{name}/".encode() for name in calls)
+        self._beginnings = tuple({call[:LETTERS] for call in self._calls})
 
-    def may_be_page(self, line: bytes) -> bool:
-        """A cheap no for nearly all lines that hold `.html`: in a combined line it must be in the request, not the referer."""
-        end = -1 if line[:1] == b"{" else line.find(b'" ')
-        if line.find(b".html", 0, end) < 0:
-            return False
-        return self._page_anywhere(line) is not None
+    def concerns(self, request: bytes) -> bool:
+        """A cheap no for nearly all requests; a whole line may be given too."""
+        if request[:4] != b"GET ":
+            for beginning in self._beginnings:
+                if beginning in request:
+                    return True
+        return b".html" in request and self._names_page(request) is not None
+
+    def names_call(self, line: bytes) -> bool:
+        """Whether a line names a call somewhere."""
+        return any(call in line for call in self._calls)
 
     def call(self, request: Request) -> Call | Opening | None:
         """A session's opening or later call; None for any other request."""
-        found = self._call.fullmatch(request.target) if request.method == b"POST" else None
-        if found is None:
+        if request.method != b"POST":
             return None
-        name, espace, number, order, plain_espace, plain_number = found.groups()
-        if name is None:
-            return Call(request.host, int(plain_espace), plain_number, b"")
-        order, answered = order.lower(), request.status == b"200"
-        if answered and order == self._opening_order and name == self._opening_call:
+        parts = request.target.partition(b"?")[0].rstrip(b"/").rsplit(b"/", 4)
+        if len(parts) > 4 and parts[1] in self._with_order:  # noqa: PLR2004 - root, name, espace, number, order
+            return self._ordered_call(request, *parts[1:])
+        if len(parts) > 3 and parts[-3] in self._without_order:  # noqa: PLR2004 - root, name, espace, number
+            _, espace, number = parts[-3:]
+            if espace.isdigit() and number.isalnum() and not _is_long(request, espace):
+                return Call(request.host, int(espace), number, b"")
+        return None
+
+    def _ordered_call(
+        self, request: Request, name: bytes, espace: bytes, number: bytes, order: bytes
+    ) -> Call | Opening | None:
+        if not (espace.isdigit() and number.isalnum() and order.isalnum()) or _is_long(request, espace):
+            return None
+        order = order.lower()
+        if request.status != b"200":
+            return Call(request.host, int(espace), number, b"")
+        if order == self._opening_order and name == self._opening_call:
             return self._opening(request, int(espace), number)
-        return Call(request.host, int(espace), number, order if answered else b"")
+        return Call(request.host, int(espace), number, order)
 
     def _opening(self, request: Request, espace: int, number: bytes) -> Opening:
         known = self._rules.espaces.get(espace)
@@ -90,8 +109,8 @@ class Recogniser:
             espace,
             number,
             self._client(request),
-            mobile=self._rules.is_app(request.agent) or (known is not None and known.mobile),
-            script=self._rules.is_script(request.agent),
+            self._rules.is_app(request.agent) or (known is not None and known.mobile),
+            self._rules.is_script(request.agent),
         )
 
     def page(self, request: Request, uai_of: Callable[[str], str | None]) -> Page | None:
@@ -116,5 +135,5 @@ def access_of(query: bytes) -> str:
     return "direct" if _DIRECT.search(query) else ""
 
 
-def _any_of(names: tuple[str, ...]) -> bytes:
-    return b"|".join(re.escape(name.encode()) for name in names)
+def _is_long(request: Request, espace: bytes) -> bool:
+    return len(espace) > LONGEST_ESPACE or len(request.target) > LONGEST_TARGET

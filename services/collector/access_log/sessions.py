@@ -22,6 +22,9 @@ MOST_SESSIONS = 200_000
 answers does not, and then the session longest without a call is closed before its time: its later calls are without session.
 """
 
+TIDYING = 60
+"""Seconds of the log's time between two looks at what is over: it may be forgotten a little later than it is over."""
+
 Key = tuple[str, int, bytes]
 """Host, espace, session number."""
 
@@ -71,8 +74,8 @@ class Sessions:
 
     def take(self, at: int, second: Second, facts: list[Fact]) -> None:
         """Understand one second's lines; what they say is added to `facts`."""
-        if at > self._reached:
-            self._reached = at
+        reached, self._reached = self._reached, max(self._reached, at)
+        if reached // TIDYING < self._reached // TIDYING:
             self._forget(facts)
         pages, openings, calls = second
         for page in pages:
@@ -86,9 +89,8 @@ class Sessions:
 
     def _page(self, at: int, page: Page) -> None:
         """The latest page of a client decides and an opening uses up all of them, so the latest is all that is kept."""
-        uai, client, access = page
-        known = self._pages.pop((uai, client), None)
-        self._pages[uai, client] = known if known and known[0] > at else (at, access)
+        known = self._pages.pop((page.uai, page.client), None)
+        self._pages[page.uai, page.client] = known if known and known[0] > at else (at, page.access)
 
     def _access(self, at: int, opening: Opening, uai: str, *, cas: bool) -> Access:
         found = self._pages.get((uai, opening.client))
@@ -127,8 +129,7 @@ class Sessions:
             self._close_first(facts)
 
     def _call(self, at: int, call: Call, facts: list[Fact]) -> None:
-        host, espace, number, order = call
-        key: Key = (host, espace, number)
+        key: Key = (call.host, call.espace, call.number)
         session = self._sessions.pop(key, None)
         if session and at > session.last + APART:
             self._close(key, session, facts)
@@ -136,9 +137,10 @@ class Sessions:
         if session:
             self._sessions[key] = session
         if session is None or at < session.opened:
-            self._without_session(at, host, facts)
+            self._without_session(at, call.host, facts)
             return
         session.last = max(session.last, at)
+        order = call.order
         if order and session.orders is not None and order not in session.orders:
             session.orders.append(order)
             if len(session.orders) >= self._enough:

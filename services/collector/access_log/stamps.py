@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-_COMBINED = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+_COMBINED_MINUTE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d): ([+-])(\d\d)(\d\d)")
+_SECONDS = {b"%02d" % second: second for second in range(60)}
 _COMBINED_LENGTH = 26
 _W3C = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _W3C_LENGTH = 19
@@ -25,17 +26,24 @@ def instant_of(line: bytes) -> int | None:
     return of_combined(line[start : start + _COMBINED_LENGTH]) if start else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def of_combined(stamp: bytes) -> int | None:
-    """`20/Nov/2026:08:12:31 +0100`."""
-    found = _COMBINED.fullmatch(stamp)
+    """`20/Nov/2026:08:12:31 +0100`. By minute too, since quiet logs write each second once."""
+    minute = _minute(stamp[:18] + stamp[20:])
+    second = _SECONDS.get(stamp[18:20])
+    return None if minute is None or second is None else minute + second
+
+
+@lru_cache(maxsize=4096)
+def _minute(stamp: bytes) -> int | None:
+    found = _COMBINED_MINUTE.fullmatch(stamp)
     if not found:
         return None
-    day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
+    day, month, year, hour, minute, sign, hours, minutes = found.groups()
     ahead = timedelta(hours=int(hours), minutes=int(minutes))
     try:
         zone = timezone(-ahead if sign == b"-" else ahead)
-        local = datetime(int(year), _MONTHS.get(month, 0), int(day), int(hour), int(minute), int(second), tzinfo=zone)
+        local = datetime(int(year), _MONTHS.get(month, 0), int(day), int(hour), int(minute), tzinfo=zone)
         return int(local.timestamp())
     except (ValueError, OverflowError):
         return None

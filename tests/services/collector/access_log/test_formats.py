@@ -244,7 +244,7 @@ def test_logs_of_other_sites_in_between_change_nothing():
         b'192.0.2.1 - - [20/Nov/2026:08:12:31] "POST /pronote/appelfonction/3/7/0123 HTTP/1.1" 200 5 "-" "x"',
         b'{"time_iso8601":"2026-11-20T08:12:31","remote_addr":"::1","request":"POST /pronote/appelpolling/3/7/0123 HTTP/1.1","status":200}',
         b'{"request":"POST /pronote/uploadfilesession/3/7',
-        b"uploadfilesession" + b"\x00\xff" * 40_000,
+        b"/uploadfilesession/" + b"\x00\xff" * 40_000,
     ],
 )
 def test_a_line_that_names_a_call_and_cannot_be_read_is_counted(line):

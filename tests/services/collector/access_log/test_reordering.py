@@ -217,7 +217,10 @@ CLIENTS = ({"address": "192.0.2.1"}, {"address": "192.0.2.2"}, {"agent": APP}, {
 
 
 def small_world(draw: random.Random) -> list[Hit]:
-    """Few clients, sessions and orders, so that everything collides; no two pages of a client in one second."""
+    """Few clients, sessions and orders, so that everything collides.
+
+    No two openings, and no two pages of a client, in one second: which comes first is then the log's to say.
+    """
     found: dict[object, Hit] = {}
     when = START
     for n in range(draw.randrange(5, 160)):
@@ -233,9 +236,10 @@ def small_world(draw: random.Random) -> list[Hit]:
             found[str(who), when] = hit
         elif kind == 1:
             hit = opening(when, espace, number, status=draw.choice((200, 200, 200, 302)), **who)
-            found[espace, number, when] = hit
+            found["opening", when] = hit
+            found.pop(("again", when), None)
             if draw.random() < 0.2:
-                found[n] = hit
+                found["again", when] = hit
         else:
             name = draw.choice(("appelfonction", "appelfonction", "appelpolling"))
             order = draw.choice("abcdef") * 32

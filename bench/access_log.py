@@ -1,0 +1,116 @@
+"""How fast an access log is understood, and in how much memory: `python -m bench.access_log [--lines N] [--json]`.
+
+The log is drawn from a seed: three establishments behind one proxy, a quarter of the lines PRONOTE's calls, the others static
+files and pages of other sites. It is written and read by processes of their own, so that the figures are the reader's alone;
+every 4 MB the state is taken, as if it were stored.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from services.collector.access_log import AccessLog, Connection, Establishment
+from tests.support.access_logs import Site, host_first, traffic
+
+LINES_GOAL = 150_000
+MEMORY_GOAL_MB = 80
+BLOCK = 256 * 1024
+COMMIT_BYTES = 4 * 1024 * 1024
+UAIS = ("0750001U", "0750002V", "0750003W")
+START = datetime(2026, 11, 2, 6, tzinfo=UTC)
+SECRET = bytes(range(32))
+
+
+def write_log(path: Path, wanted: int) -> None:
+    """Days of school, until there are enough lines."""
+    sites = [Site(uai, f"{uai.lower()}.index-education.net") for uai in UAIS]
+    written = day = 0
+    with path.open("wb") as log:
+        while written < wanted:
+            start = START + timedelta(days=day)
+            hits, _ = traffic(day, sites, start, start + timedelta(hours=12), visits=1500, noise=60)
+            log.writelines(host_first(hit) + b"\n" for hit in hits)
+            written, day = written + len(hits), day + 1
+
+
+def read_log(path: Path) -> dict[str, float]:
+    """Read a log in blocks, as the agent does; seconds of processor time, kilobytes of peak memory."""
+    log = AccessLog([Establishment(uai) for uai in UAIS], SECRET)
+    now = (START + timedelta(days=3650)).timestamp()
+    lines = calls = connections = state = since = 0
+    rest, start = b"", time.process_time()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            *whole, rest = (rest + block).split(b"\n")
+            facts = log.read(whole, file="log", now=now)
+            lines, calls, since = lines + len(whole), calls + block.count(b"POST /pronote/"), since + len(block)
+            connections += sum(isinstance(fact, Connection) for fact in facts)
+            if since >= COMMIT_BYTES:
+                state, since = max(state, len(log.state())), 0
+    seconds = time.process_time() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "lines": lines,
+        "calls": calls,
+        "seconds": seconds,
+        "memory": memory,
+        "connections": connections,
+        "state": state,
+    }
+
+
+def measure(lines: int) -> list[dict[str, Any]]:
+    """Figures as `bench/results.json` lists them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "access.log")
+        _by_itself("--write", path, "--lines", str(lines))
+        found = json.loads(_by_itself("--read", path))
+    rate, memory = found["lines"] / found["seconds"], found["memory"] / 1024
+    return [
+        _result("access_log_lines", round(rate), "lines/s", LINES_GOAL, ok=rate >= LINES_GOAL),
+        _result("access_log_memory", round(memory), "MB", MEMORY_GOAL_MB, ok=memory <= MEMORY_GOAL_MB),
+        _result("access_log_state", round(found["state"] / 1000), "kB", None, ok=True),
+        _result("access_log_calls", round(100 * found["calls"] / found["lines"]), "% lines", None, ok=True),
+    ]
+
+
+def _result(name: str, value: float, unit: str, goal: float | None, *, ok: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "goal": goal, "ok": ok}
+
+
+def _by_itself(*arguments: str) -> str:
+    command = [sys.executable, "-m", "bench.access_log", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - this very module
+
+
+@click.command()
+@click.option("--lines", default=1_000_000, show_default=True, help="Lines of the log that is drawn.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@click.option("--write", type=click.Path(path_type=Path), hidden=True)
+@click.option("--read", type=click.Path(path_type=Path), hidden=True)
+def main(lines: int, *, as_json: bool, write: Path | None, read: Path | None) -> None:
+    """Measure how fast an access log is understood."""
+    if write:
+        write_log(write, lines)
+    elif read:
+        click.echo(json.dumps(read_log(read)))
+    elif as_json:
+        click.echo(json.dumps(measure(lines)))
+    else:
+        for result in measure(lines):
+            goal = "" if result["goal"] is None else f"  goal {result['goal']:,} {'ok' if result['ok'] else 'missed'}"
+            click.echo(f"{result['name']:24}{result['value']:>12,} {result['unit']:8}{goal}")
+
+
+if __name__ == "__main__":
+    main()
