@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -29,8 +29,9 @@ AHEAD = timedelta(days=3)
 class Readings:
     """One window as its sheets tell it. Arrays have one entry per line of the roll.
 
-    `hidden`: by profile, where it is small and its figures wait for the end of a month. `small_left_out`: where totals of the
-    window lack such a profile. `logged_days`: how many of the window's open days are counted from an access log.
+    `small`: by profile, where it is small. `hidden`: where, besides, its figures wait for the end of a month.
+    `small_left_out`: where totals of the window lack such a profile. `logged_days`: how many of the window's open days are
+    counted from an access log.
     """
 
     roll: Roll
@@ -41,6 +42,7 @@ class Readings:
     has_census: dict[str, Flags]
     cut_families: NDArray[np.int64]
     observations: dict[str, Observation]
+    small: dict[str, Flags]
     hidden: dict[str, Flags]
     small_left_out: Flags
     outside: Flags
@@ -56,8 +58,15 @@ class Readings:
         """Some agent may report the family for some day of the window."""
         return self.roll.granted_days(family.id, self.window.first_day, self.window.last_day) > 0
 
-    def cut(self, family: Family) -> Flags:
+    def cut(self, family: Family, profiles: Iterable[str]) -> Flags:
+        """Whether a report that these profiles' figures come from was cut.
+
+        Connections of a month come from days, whose cuts stay theirs; a report of the month itself holds small profiles only.
+        """
         cut: Flags = (self.cut_families >> family.number) & 1 == 1
+        if family.kind == "counter" and self.window.grain != "day":
+            nobody = np.zeros(len(self.roll), np.bool_)
+            cut &= np.logical_or.reduce([self.small.get(profile, nobody) for profile in profiles], initial=False)
         return cut
 
     @property
@@ -108,6 +117,7 @@ class Reader:
             has_census=self._has_census(census),
             cut_families=self._cut_families(main),
             observations=observe(self._roll, window, now, main, late, Pile(self._roll, days, self._plan.codes)),
+            small=small,
             hidden={profile: flags & held_back for profile, flags in small.items()},
             small_left_out=np.logical_or.reduce(list(small.values())) & (held_back | self._is_open_year),
             outside=self._roll.outside(window.first_day, window.last_day),
@@ -133,8 +143,10 @@ class Reader:
         """The window's cells, less what an agent ahead of the territory's date has counted since; censuses from their year."""
         past = (late.days > self._window.last_day.toordinal())[:, None] & self._is_added
         counts = main.by_line()
-        np.subtract.at(counts, late.lines, np.where(past, late.counts, 0.0))
-        return np.maximum(np.where(self._is_level, census.by_line(), counts), 0.0)
+        if past.any():
+            np.subtract.at(counts, late.lines, np.where(past, late.counts, 0.0))
+            counts = np.maximum(counts, 0.0)
+        return np.where(self._is_level, census.by_line(), counts) if census.sheets else counts
 
     @property
     def _is_added(self) -> Flags:

@@ -67,7 +67,7 @@ def _sum(part: Part, readings: Readings) -> Sums:
         lacking=nothing,
         hidden=hidden,
         short=observation.misses_a_part(whole_day=readings.window.grain == "day")
-        | readings.cut(part.family)
+        | readings.cut(part.family, part.codes)
         | readings.unfinished
         | (logged & part.of_who),
         presumed=logged & (part.family.source == "connections") & (value > 0),
