@@ -77,7 +77,7 @@ class Counted:
         quality = self.quality(window)
         partial = (
             quality.state == "partial"
-            or self._cut(chosen, channel, window, people=people, ent=ent)
+            or self._cut(chosen, channel, window, people=people)
             or _component_missing(column, window)
         )
         return Cell(Fraction(value), "partial" if partial else None, quality.share if partial else None)
@@ -151,20 +151,30 @@ class Counted:
         """
         return window.period[1] if people else window.last + timedelta(days=1)
 
-    def _cut(self, profiles: list[str], channel: str, window: Window, *, people: bool, ent: bool) -> bool:
+    def _cut(self, profiles: list[str], channel: str, window: Window, *, people: bool) -> bool:
         """Whether a report of this very period was cut: made where over 1 % of it had passed before the first line read.
 
-        Connections of a month or a year are folded from days, whose cuts stay theirs; only a small profile's own month counts.
-        Doubt: "the first line that this agent's state file has read" is taken per establishment, in the order of reading.
+        A report is a whole family: people through all channels, connections by web and mobile, connections by the client.
+        Connections of a month are folded from days, whose cuts stay theirs: only what small profiles had in it is reported
+        by month, and no connection is reported by year.
+        Doubt: "the first line that this agent's state file has read" is taken per establishment, as the earliest one.
         """
-        small = set(profiles) & set(self.establishment.small_profiles)
-        if not people and window.grain != "day":
-            profiles = list(small) if window.grain == "month" else []
         start, end = (midnight(day, self.establishment.zone) for day in window.period)
-        first = self.journal.first_read
+        first = self.journal.earliest
         if first is None or (first - start) * 100 <= end - start:
             return False
-        return any(self._facts(each, channel, window, people=people, ent=ent) for each in profiles)
+        small = self.establishment.small_profiles
+        if people:
+            reported = [each for each in PROFILES if window.grain != "day" or each not in small]
+            return any(self._facts(each, "all", window, people=True, ent=False) for each in reported)
+        if window.grain == "day":
+            reported = [each for each in PROFILES if each not in small]
+        else:
+            reported = [each for each in small if window.grain == "month" and set(profiles) & set(small)]
+        families = {"all": ("net", "software"), "software": ("software",)}.get(channel, ("net",))
+        return any(
+            self._facts(each, family, window, people=False, ent=False) for each in reported for family in families
+        )
 
 
 def _component_missing(column: str, window: Window) -> bool:

@@ -81,7 +81,6 @@ class Journal:
     heartbeats: list[datetime] = field(default_factory=list)
     set_aside: Counter[str] = field(default_factory=Counter)
     earliest: datetime | None = None
-    first_read: datetime | None = None
     source_time: datetime | None = None
     sets: dict[tuple[str, str, date], bool] = field(default_factory=dict)
     """People's sets that were opened, by profile, grain and first day; whether it was after their time."""
@@ -106,7 +105,6 @@ def _take(journal: Journal, line: bytes, zone: ZoneInfo, now: datetime) -> None:
         journal.set_aside[str(reason)] += 1
         return
     at = fact["at"]
-    journal.first_read = journal.first_read or at
     journal.earliest = min(journal.earliest or at, at)
     journal.source_time = max(journal.source_time or at, at)
     if fact["kind"] == "heartbeat":
