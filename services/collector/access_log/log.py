@@ -11,6 +11,7 @@ from services.collector.access_log.facts import Fact, SetAside
 from services.collector.access_log.formats import (
     COMBINED_PARTS,
     FIELDS,
+    LONGEST_LINE,
     Columns,
     Request,
     read_columns,
@@ -97,7 +98,8 @@ class AccessLog:
             if at is None or len(parts) == 1:
                 at = self._read_other(line, file, furthest, facts)
             elif (parts[1][:4] != b"GET " or b".html" in parts[1]) and concerns(parts[1]):
-                request = read_parts(at, parts, host_first=host_first) if len(parts) == COMBINED_PARTS else None
+                usual = len(parts) == COMBINED_PARTS and len(line) <= LONGEST_LINE
+                request = read_parts(at, parts, host_first=host_first) if usual else None
                 at = self._take(line, request, file, furthest, facts)
             if at is not None and newest < at <= furthest:
                 newest = self._newest = at

@@ -244,6 +244,7 @@ def test_logs_of_other_sites_in_between_change_nothing():
         b'192.0.2.1 - - [20/Nov/2026:08:12:31] "POST /pronote/appelfonction/3/7/0123 HTTP/1.1" 200 5 "-" "x"',
         b'{"time_iso8601":"2026-11-20T08:12:31","remote_addr":"::1","request":"POST /pronote/appelpolling/3/7/0123 HTTP/1.1","status":200}',
         b'{"request":"POST /pronote/uploadfilesession/3/7',
+        combined(call(at(), 3, 7, "a" * 32, agent="x" * 65_536)),
         b"/uploadfilesession/" + b"\x00\xff" * 40_000,
     ],
 )
