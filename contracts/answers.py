@@ -12,7 +12,7 @@ Display = Literal["values", "rates"]
 Unit = Literal["count", "rate", "ratio"]
 
 
-class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True):
+class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A number, or None with the state that says why; `share` = observed part of the window, `left_out` = lines a total lacks."""
 
     value: float | int | None
@@ -29,7 +29,7 @@ class AnswerColumn(msgspec.Struct, frozen=True):
     indicator: int | None
 
 
-class AnswerRow(msgspec.Struct, frozen=True):
+class AnswerRow(msgspec.Struct, frozen=True, gc=False):
     uai: str
     name: str
     postal_codes: tuple[str, ...]

@@ -50,8 +50,9 @@ def dense(packed: Sequence[bytes], codes: Codes) -> Counts:
     lengths = np.where(sizes > 0, (sizes - 1) // (2 + widths), 0)
     columns = codes.lookup[_codes_of(packed, lengths)]
     kept = np.flatnonzero(columns >= 0)
-    rows = np.repeat(np.arange(len(packed)), lengths)[kept]
-    places = kept - (np.cumsum(lengths) - lengths)[rows]
+    ends = np.cumsum(lengths)
+    rows = np.searchsorted(ends, kept, side="right")
+    places = kept - (ends - lengths)[rows]
     starts = offsets[rows] + 1 + 2 * lengths[rows] + places * widths[rows]
     matrix[rows, columns[kept]] = _counts_at(buffer, starts, widths[rows])
     return matrix

@@ -77,7 +77,10 @@ class Pile:
     def by_line(self) -> Counts:
         """One row per line, the sum of its sheets."""
         counts = np.zeros((self._size, len(self.codes)))
-        np.add.at(counts, self.lines, self.counts)
+        if len(np.unique(self.days)) > 1:
+            np.add.at(counts, self.lines, self.counts)
+        else:  # one sheet a line, and no sum to make
+            counts[self.lines] = self.counts
         return counts
 
     def sum_of(self, codes: Iterable[int]) -> Counts:
