@@ -30,6 +30,9 @@ DATABASE = "territoriale"
 UNPRIVILEGED = ("postgres", "nobody")
 """Users to become when we are root, first found: PostgreSQL refuses root, and initdb wants a user that has a name."""
 
+REFUGE, HOME_NOTE = "territoriale-postgres-", "home"
+"""Beginning of a refuge's name, and the file in it that tells whose it is."""
+
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -86,7 +89,9 @@ def local_cluster(folder: Path, port: int, passwords: Mapping[str, str], setting
         return Cluster(folder, port, passwords, binaries, owner, settings)
     refuge = _refuge(folder)
     _refuse_foreign(refuge, owner)
-    return Cluster(refuge, port, passwords, _copied(binaries, refuge), owner, settings)
+    copied = _copied(binaries, refuge)
+    (refuge / HOME_NOTE).write_text(str(folder))
+    return Cluster(refuge, port, passwords, copied, owner, settings)
 
 
 def forget_cluster(folder: Path) -> None:
@@ -95,12 +100,23 @@ def forget_cluster(folder: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def clear_refuges() -> None:
+    """Forget the refuges of state folders that somebody has removed by hand."""
+    if os.geteuid() != 0:
+        return
+    for note in _reachable_by_all().glob(f"{REFUGE}*/{HOME_NOTE}"):
+        if not Path(note.read_text()).parent.exists():
+            shutil.rmtree(note.parent, ignore_errors=True)
+
+
 def _refuge(folder: Path) -> Path:
-    """Where every user may reach; `/var/tmp` outlives a restart of the machine, `/tmp` often does not."""
-    lasting = Path("/var/tmp")  # noqa: S108 - the name is checked to be ours before use
-    return (
-        lasting if lasting.is_dir() else Path(tempfile.gettempdir())
-    ) / f"territoriale-postgres-{short_name(folder)}"
+    return _reachable_by_all() / f"{REFUGE}{short_name(folder)}"
+
+
+def _reachable_by_all() -> Path:
+    """`/var/tmp` outlives a restart of the machine, `/tmp` often does not."""
+    lasting = Path("/var/tmp")  # noqa: S108 - names in it are checked to be ours before use
+    return lasting if lasting.is_dir() else Path(tempfile.gettempdir())
 
 
 def _refuse_foreign(refuge: Path, owner: Owner) -> None:

@@ -16,7 +16,7 @@ import psutil
 
 from deploy.local.errors import AlreadyRunningError
 from deploy.local.places import running_folder, short_name, stacks_folder
-from deploy.local.postgres import forget_cluster
+from deploy.local.postgres import clear_refuges, forget_cluster
 from deploy.local.status import StackStatus, birth, is_alive, read_status
 
 LOCK = "lock"
@@ -87,6 +87,7 @@ def sweep() -> None:
             if not stack.alive:
                 end_leftovers(stack.folder)
                 _clear(stack)
+    clear_refuges()
 
 
 def clear_old_logs() -> None:

@@ -15,6 +15,7 @@ from deploy.local.diagnosis import disk_full, refuse_full_disk
 from deploy.local.errors import AlreadyRunningError, DiskFullError
 from deploy.local.output import LogFile, Output
 from deploy.local.places import running_folder, stacks_folder
+from deploy.local.postgres import clear_refuges
 from deploy.local.running import clear_old_logs, enter, forget, held, leave, running_stacks, sweep
 
 if TYPE_CHECKING:
@@ -148,3 +149,15 @@ def test_entries_that_cannot_be_read_are_passed_over(tmp_path):
     running_folder().mkdir(parents=True)
     (running_folder() / "broken.json").write_text("{")
     assert running.running_stacks() == []
+
+
+def test_refuges_go_with_the_folders_they_belong_to(tmp_path, monkeypatch):
+    """PostgreSQL's data lie in a refuge where root's clone is closed to the unprivileged user."""
+    monkeypatch.setattr("deploy.local.postgres._reachable_by_all", lambda: tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    for name in ("kept", "gone"):
+        (tmp_path / f"territoriale-postgres-{name}").mkdir()
+        (tmp_path / f"territoriale-postgres-{name}" / "home").write_text(str(tmp_path / name / "postgres"))
+    (tmp_path / "kept").mkdir()
+    clear_refuges()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "territoriale-postgres-kept"]
