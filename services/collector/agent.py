@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from services.collector.errors import CollectorError, StateUnavailableError
+from services.collector.errors import CollectorError, NotDeliveredError, StateUnavailableError
 from services.collector.service import EstablishmentService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from chassis.clock import Clock
     from contracts.usage_reported import UsageReported
     from services.collector.config import AgentSettings, EstablishmentSettings
     from services.collector.store import DuePeriod, Store
 
-TURN_BYTES = 32 * 1024 * 1024
-"""Read of one establishment before the others have their turn: a second or two."""
+TURN_BYTES = 8 * 1024 * 1024
+"""Read of one establishment before the others have their turn, and before a signal is heard: about half a second."""
+GRACE = 5.0
+"""Seconds that what is in hand has to finish once the agent is to stop; then it is left as it was committed."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds to wait before trying again after a failure; doubled each time."""
 PATIENCE_UNTIL_IDLE = 120.0
@@ -64,10 +66,28 @@ class Agent:
         self._services: dict[str, EstablishmentService] = {}
         self._problems: dict[str, list[str]] = {}
         self._pause = FIRST_PAUSE
+        self._not_before = 0.0
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Go on until `stopping` is set; what is in hand is finished."""
+        """Go on until `stopping` is set; what is in hand is finished, or left as it was committed."""
+        await self._until_stopped(self._go_on())
+
+    async def run_until_idle(self) -> None:
+        """Read every source to its end and publish everything; the last failure is raised once patience is over."""
+        await self._until_stopped(self._settle())
+
+    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
+        task, stop = asyncio.create_task(work), asyncio.create_task(self.stopping.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        _, late = await asyncio.wait((task,), timeout=GRACE)
+        for each in late:
+            each.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def _go_on(self) -> None:
         plan = [(0.0, self._next_slot(each), place) for place, each in enumerate(self._settings.establishments)]
         while plan and not self.stopping.is_set():
             due, publish_at, place = plan[0]
@@ -80,9 +100,7 @@ class Agent:
         """One establishment's turn; returns when its next turn and its next publication are due."""
         try:
             unread = await self._off_loop(self._turn, establishment)
-            if self._real_now() >= publish_at:
-                await self._publish(establishment)
-                publish_at = self._next_slot(establishment)
+            publish_at = await self._publish_when_due(establishment, publish_at)
         except CollectorError as error:
             await self._failed(establishment, error)
             return self._real_now(), publish_at
@@ -90,11 +108,22 @@ class Agent:
             _log.exception("establishment_failed", uai=establishment.uai, todo="report this; the others go on")
             self._forget(establishment)
             return self._next_slot(establishment), publish_at
-        self._pause = FIRST_PAUSE
-        return (0.0 if unread else publish_at), publish_at
+        return (self._real_now() if unread else max(publish_at, self._not_before)), publish_at
 
-    async def run_until_idle(self) -> None:
-        """Read every source to its end and publish everything; the last failure is raised once patience is over."""
+    async def _publish_when_due(self, establishment: EstablishmentSettings, publish_at: float) -> float:
+        """Publish in the establishment's slot; while Kafka does not answer, all go on counting and only one of them asks."""
+        if self._real_now() < max(publish_at, self._not_before):
+            return publish_at
+        try:
+            await self._publish(establishment)
+        except NotDeliveredError as error:
+            self._not_before = self._real_now() + self._lengthen_pause()
+            _log.warning(error.code, uai=establishment.uai, detail=str(error), retry_in_seconds=self._pause)
+            return publish_at
+        self._pause, self._not_before = FIRST_PAUSE, 0.0
+        return self._next_slot(establishment)
+
+    async def _settle(self) -> None:
         for establishment in self._settings.establishments:
             give_up = self._real_now() + PATIENCE_UNTIL_IDLE
             while not self.stopping.is_set() and not await self._settled(establishment, give_up):
@@ -104,6 +133,7 @@ class Agent:
         try:
             if not await self._off_loop(self._turn_to_the_end, establishment):
                 await self._publish(establishment)
+                self._pause = FIRST_PAUSE
                 return True
         except CollectorError as error:
             if self._real_now() >= give_up:
@@ -162,8 +192,12 @@ class Agent:
         tell = _log.error if isinstance(error, StateUnavailableError) else _log.warning
         tell(error.code, uai=establishment.uai, detail=str(error), retry_in_seconds=self._pause)
         self._forget(establishment)
-        await self._wait(self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        await self._wait(self._lengthen_pause())
+
+    def _lengthen_pause(self) -> float:
+        """How long to wait now; the next time it is twice as long."""
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        return pause
 
     def _forget(self, establishment: EstablishmentSettings) -> None:
         service = self._services.pop(establishment.uai, None)

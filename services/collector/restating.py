@@ -8,12 +8,14 @@ from contracts.periods import period_start
 from services.collector.counting import Count
 from services.collector.observation import Heartbeats
 from services.collector.reading import Follower, JournalSource
+from services.collector.service import EstablishmentService
 from services.collector.small import SmallProfiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
+    from chassis.clock import Clock
     from contracts.catalogue import Grain
     from services.collector.config import EstablishmentSettings
     from services.collector.store import Store
@@ -76,3 +78,11 @@ class Recounting(JournalSource):
         self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=self._restatement)
         count.forget_names()
         return 0
+
+
+def recount(establishment: EstablishmentSettings, store: Store, since: date, clock: Clock) -> list[int]:
+    """Recount one establishment under a restatement that is higher than any before: the UTC second of this one."""
+    number = EstablishmentService(establishment, store).number
+    restatement = max(int(clock.real_now().timestamp()), store.restatement(number) + 1)
+    recounting = Recounting(establishment, number, store, since=since, restatement=restatement)
+    return recounting.recount(clock.now())

@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from contracts.usage_reported import UsageReported
 from services.collector.agent import Agent, next_slot, slot
-from services.collector.app import open_state, read_key
+from services.collector.check import status as status_of
 from services.collector.cli import agent as command
-from services.collector.config import AgentSettings, read_settings
+from services.collector.config import AgentSettings, EstablishmentSettings, read_settings
 from services.collector.errors import NotDeliveredError, SettingsError
+from services.collector.keys import read_key
+from services.collector.state import open_state
 from services.collector.store import Store
 from tests.services.collector.school import NOW, UAI, connection
 
@@ -116,7 +118,7 @@ async def test_until_idle_gives_up_and_keeps_everything_to_publish(settings: Age
     assert platform.web(UAI) == 1
 
 
-async def _running(settings: AgentSettings, platform: Platform, story: Callable[[], Awaitable[None]]) -> None:
+async def _running(settings: AgentSettings, platform: Platform, story: Callable[[], Awaitable[object]]) -> None:
     with open_state(settings.state, NOW) as store:
         agent = Agent(settings, store, platform)
         task = asyncio.create_task(agent.run())
@@ -142,6 +144,7 @@ async def test_running_goes_on_reading_until_it_is_stopped(settings: AgentSettin
 
     async with asyncio.timeout(20):
         await _running(settings, platform, story)
+    assert (platform.web(UAI), platform.web(OTHER)) == (1, 2)
 
 
 async def test_an_unforeseen_fault_of_one_establishment_leaves_the_others(settings: AgentSettings, monkeypatch) -> None:
@@ -166,7 +169,43 @@ async def test_an_unforeseen_fault_of_one_establishment_leaves_the_others(settin
 
 async def test_an_agent_of_no_establishment_waits_to_be_stopped(settings: AgentSettings, tmp_path: Path) -> None:
     nobody = AgentSettings("agent-1", tmp_path / "state", tmp_path / "key", 1, "", ())
-    await _running(nobody, Platform(), lambda: asyncio.sleep(0))
+    platform = Platform()
+    await _running(nobody, platform, lambda: asyncio.sleep(0))
+    assert platform.messages == []
+
+
+async def test_without_kafka_everybody_is_still_counted(settings: AgentSettings, monkeypatch) -> None:
+    """Pauses are for the platform's sake; they hold up no reading."""
+    served, both, serve = [], asyncio.Event(), Agent._serve
+
+    async def told(self: Agent, establishment: EstablishmentSettings, publish_at: float) -> tuple[float, float]:
+        due = await serve(self, establishment, publish_at)
+        served.append(establishment.uai)
+        if served.count(UAI) > 2 and served.count(OTHER) > 2:
+            both.set()
+        return due
+
+    monkeypatch.setattr(Agent, "_serve", told)
+    platform = Platform(refusals=10**6)
+    async with asyncio.timeout(20):
+        await _running(settings, platform, both.wait)
+    assert platform.messages == []
+    backlog = {each["uai"]: each["to_publish"] for each in status_of(settings)["establishments"]}
+    assert backlog[UAI] == backlog[OTHER] > 0
+
+
+async def test_a_message_in_hand_does_not_keep_a_stopped_agent(settings: AgentSettings, monkeypatch) -> None:
+    monkeypatch.setattr("services.collector.agent.GRACE", 0.05)
+
+    class Stuck(Platform):
+        async def publish(self, message: UsageReported) -> None:  # noqa: ARG002
+            self.arrived.set()
+            await asyncio.Event().wait()
+
+    platform = Stuck()
+    async with asyncio.timeout(20):
+        await _running(settings, platform, platform.arrived.wait)
+    assert platform.messages == []
 
 
 def test_slots_are_spread_and_depend_on_no_event() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.collector.app import open_state
 from services.collector.errors import StateInUseError, StateUnavailableError
+from services.collector.state import open_state
 from services.collector.store import Store
 from tests.services.collector.school import NOW, School, connection, heartbeat
 
