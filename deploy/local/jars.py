@@ -173,8 +173,9 @@ def _pom(jars: list[Jar]) -> str:
 
 
 def _unreachable(reason: str) -> RegistryUnreachableError:
+    first = (reason.splitlines() or ["no reason given"])[0][:200]
     return RegistryUnreachableError(
-        f"Kafka's jars could not be fetched ({(reason.splitlines() or ['no reason given'])[0][:200]}); check the network or the proxy variables and run "
+        f"Kafka's jars could not be fetched ({first}); check the network or the proxy variables and run "
         "`territoriale local fetch` again, or give the address of a running Kafka in TERRITORIALE_KAFKA."
     )
 
