@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from contracts.catalogue import CATALOGUE, Column, Family, Selector
 from services.aggregator.query.matrix import Codes
@@ -25,9 +25,12 @@ _CONNECTS_AS = dict.fromkeys(("administratif", "vie_scolaire", "autre"), "person
 _THROUGH_WEB = frozenset({"web", "mobile", "net", "any"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """Cells of one family that are added up: codes by profile ('' where the measure has none)."""
+    """Cells of one family that are added up: codes by profile ('' where the measure has none).
+
+    One object per selector, compared by identity, so that sums of parts can be kept by part.
+    """
 
     family: Family
     codes: dict[str, tuple[int, ...]]
@@ -35,6 +38,7 @@ class Part:
     through_ent: bool
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, selector: Selector) -> Part:
         cells = [CATALOGUE.cells[code] for code in CATALOGUE.codes(selector)]
         by_profile: dict[str, list[int]] = {}

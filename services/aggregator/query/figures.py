@@ -21,7 +21,7 @@ from services.aggregator.query.states import (
     first_that_applies,
     has_value,
 )
-from services.aggregator.query.sums import Sums, add_up
+from services.aggregator.query.sums import Adder, Sums
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,15 @@ class Door:
 
     def __init__(self, readings: Readings, widget: str, threshold: int) -> None:
         self._readings = readings
+        self._sums = Adder(readings)
         self._widget = widget
         self._page = widget.partition(".")[0]
         self._threshold = threshold
 
     def figures(self, column: ReadyColumn, *, granted_only: bool = False) -> Figures:
         """A column's numbers or, when it has something to be divided by, its rates."""
-        top = self._released(add_up(column.parts, self._readings, granted_only=granted_only))
-        below = self._released(add_up(column.over, self._readings)) if column.over else None
+        top = self._released(self._sums.add_up(column.parts, granted_only=granted_only))
+        below = self._released(self._sums.add_up(column.over)) if column.over else None
         state = self._state(column, top, below)
         shown = has_value(state)
         bottom = None if below is None else np.where(shown, below.value, 0.0)

@@ -33,23 +33,37 @@ class Sums:
     elapsed: Counts
 
 
-def add_up(parts: Sequence[Part], readings: Readings, *, granted_only: bool = False) -> Sums:
-    """The sum of `parts`; `granted_only` leaves out, without a word, families that no agent was asked for."""
-    every = [_sum(part, readings) for part in parts]
-    asked = [readings.granted(part.family) if granted_only else _all(readings) for part in parts]
-    told = [~part.nothing & ~part.hidden for part in every]
-    missed = [part.nothing & wanted for part, wanted in zip(every, asked, strict=True)]
-    nothing = _each([part.nothing for part in every])
-    return Sums(
-        value=_total([np.where(shown, part.value, 0.0) for shown, part in zip(told, every, strict=True)]),
-        nothing=nothing,
-        lacking=_some(missed),
-        hidden=~nothing & ~_some(told),
-        short=_some([shown & part.short for shown, part in zip(told, every, strict=True)]),
-        presumed=_some([shown & part.presumed for shown, part in zip(told, every, strict=True)]),
-        observed=_total([np.where(part.nothing, 0.0, part.observed) for part in every]),
-        elapsed=_total([np.where(wanted, part.elapsed, 0.0) for part, wanted in zip(every, asked, strict=True)]),
-    )
+class Adder:
+    """Adds up the parts of columns of one question; a part that several columns share is added once."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+        self._known: dict[Part, Sums] = {}
+
+    def add_up(self, parts: Sequence[Part], *, granted_only: bool = False) -> Sums:
+        """The sum of `parts`; `granted_only` leaves out, without a word, families that no agent was asked for."""
+        every = [self._of(part) for part in parts]
+        asked = [self._asked(part, granted_only=granted_only) for part in parts]
+        told = [~part.nothing & ~part.hidden for part in every]
+        nothing = _each([part.nothing for part in every])
+        return Sums(
+            value=_total([np.where(shown, part.value, 0.0) for shown, part in zip(told, every, strict=True)]),
+            nothing=nothing,
+            lacking=_some([part.nothing & wanted for part, wanted in zip(every, asked, strict=True)]),
+            hidden=~nothing & ~_some(told),
+            short=_some([shown & part.short for shown, part in zip(told, every, strict=True)]),
+            presumed=_some([shown & part.presumed for shown, part in zip(told, every, strict=True)]),
+            observed=_total([np.where(part.nothing, 0.0, part.observed) for part in every]),
+            elapsed=_total([np.where(wanted, part.elapsed, 0.0) for part, wanted in zip(every, asked, strict=True)]),
+        )
+
+    def _of(self, part: Part) -> Sums:
+        if part not in self._known:
+            self._known[part] = _sum(part, self._readings)
+        return self._known[part]
+
+    def _asked(self, part: Part, *, granted_only: bool) -> Flags:
+        return self._readings.granted(part.family) if granted_only else _all(self._readings)
 
 
 def _sum(part: Part, readings: Readings) -> Sums:
