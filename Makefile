@@ -18,7 +18,7 @@ $(UV):
 
 .venv/.synced: $(UV) pyproject.toml uv.lock
 	@echo "Installing the locked packages in .venv"
-	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@$(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 setup: .venv/.synced ## Install everything needed, start nothing; leaves .venv/bin/territoriale
