@@ -259,11 +259,11 @@ class Catalogue:
     ) -> list[int]:
         """Codes of a measure's cells whose dimensions are among those given (None = all), ascending."""
         wanted = [None if w is None else set(w) for w in (profiles, channels, accesses, levels)]
-        return [
+        return sorted(
             cell.code
             for cell in self._cells_of(self.measures[family, measure])
             if _among(wanted, (cell.profile, cell.channel, cell.access, cell.level))
-        ]
+        )
 
     def codes(self, selector: Selector) -> list[int]:
         """Codes that a column's selector names."""

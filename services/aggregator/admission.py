@@ -20,6 +20,7 @@ from contracts.periods import BadStartError, next_start, parse_hour, parse_start
 from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER, verify
 from contracts.uai import InvalidUaiError, parse_uai
 from contracts.usage_reported import MAX_COUNT, MalformedMessageError, Report, UsageReported, decode, encode, validate
+from services.aggregator import metrics
 from services.aggregator.cells import Ints, pack_runs
 from services.aggregator.errors import DeadLetterError, RefusedError
 from services.aggregator.keeping import Horizon, horizon
@@ -138,7 +139,7 @@ class Docket:
             self._judge(index, record)
         accepted = self._accepted()
         for letter in self.dead:
-            self.outcomes[letter.agent, "dead_lettered", letter.code] += 1
+            self.outcomes[letter.agent, metrics.DEAD_LETTERED, letter.code] += 1
         return accepted
 
     def reconsider(self, parked: Sequence[Parked]) -> list[tuple[Key, State]]:
@@ -169,7 +170,7 @@ class Docket:
             self._bury(DeadLetter(record, agent, error.code, str(error), vouched=True))
         except RefusedError as error:
             self.unknown |= error.code != "convention_ended"
-            self.outcomes[agent, "refused", error.code] += 1
+            self.outcomes[agent, metrics.REFUSED, error.code] += 1
         except Exception as error:  # whatever it is, one message must not stop a partition
             log.exception("A message broke its checks; look at its dead letter", offset=record.offset)
             self._bury(DeadLetter(record, agent, "unexpected", repr(error), vouched=True))
@@ -236,7 +237,7 @@ class Docket:
         if outcome := outside(span, grain, where):
             return outcome
         if where.start > span.now if grain == HOUR else where.first > span.today:
-            self.outcomes[message.agent, "flagged", "skew"] += 1
+            self.outcomes[message.agent, metrics.FLAGGED, "skew"] += 1
         return None
 
     def _accept(self, key: Key, report: Report, record: Record, origin: tuple[int, int]) -> None:
@@ -264,7 +265,7 @@ class Docket:
         key = ParkedKey(message.agent, message.uai, report.family, _GRAIN_NUMBER[report.grain], report.start)
         state = State(report.restatement, report.cut, record.timestamp, pack(report.cells, report.counts))
         self.parked.append(Parked(key, state, cause, message.catalogue))
-        self.outcomes[message.agent, "parked", cause] += 1
+        self.outcomes[message.agent, metrics.PARKED, cause] += 1
 
     def _bury(self, letter: DeadLetter) -> None:
         """One letter a message, named for its first fault."""
@@ -289,7 +290,7 @@ class Docket:
             if not wrong
         ]
         for number, count in Counter(key.agent for key, _ in accepted).items():
-            self.outcomes[agents[number], "accepted", ""] += count
+            self.outcomes[agents[number], metrics.ACCEPTED, ""] += count
         return accepted
 
     def _bury_misshapen(self, reports: Iterable[int]) -> None:
@@ -343,9 +344,9 @@ def _check_uai(uai: str) -> None:
 def outside(span: Horizon, grain: int, where: Place) -> tuple[str, str] | None:
     """The outcome of a report that is too old or too far ahead; None for the others."""
     if where.first < span.floors[grain]:
-        return "expired", GRAINS[grain]
+        return metrics.EXPIRED, GRAINS[grain]
     if where.start > span.last_instant if grain == HOUR else where.first > span.last_day:
-        return "refused", "future"
+        return metrics.REFUSED, "future"
     return None
 
 

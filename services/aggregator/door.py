@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from faststream.kafka import KafkaBroker
 
 from chassis.errors import UnavailableError
-from services.aggregator import store
+from services.aggregator import metrics, store
 from services.aggregator.asyncapi import document
 from services.aggregator.outgoing import Outgoing
 
@@ -67,4 +67,4 @@ def summary(outcomes: list[tuple[str, str, str, int]]) -> dict[str, Any]:
         if cause:
             causes[outcome][cause] += count
         agents[agent][f"{outcome}.{cause}" if cause else outcome] = count
-    return {"total": total, "causes": causes, "agents": agents}
+    return {"total": total, "causes": causes, "agents": agents, "meanings": metrics.MEANINGS}

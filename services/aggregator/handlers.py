@@ -92,6 +92,20 @@ def create_broker(bootstrap: str, prefix: str, handlers: Handlers, *, max_record
         logger=None,
         description="Reports in, sheets in PostgreSQL, news of what changed out.",
     )
+    _subscribe_to_reports(broker, prefix, handlers, max_records)
+    changed = broker.subscriber(
+        prefix + identity_changed.TOPIC,
+        ack_policy=AckPolicy.ACK_FIRST,
+        auto_offset_reset="latest",
+        title="identity.changed.v1",
+        description="The registry changed: each replica reads it again. Nothing is lost with a notice: it is read every 30 s too.",
+    )
+    changed(handlers.on_identity_changed, decoder=_no_decoding)
+    broker.publisher(prefix + counters_updated.TOPIC, title="counters.updated.v1", schema=dict)
+    return broker
+
+
+def _subscribe_to_reports(broker: KafkaBroker, prefix: str, handlers: Handlers, max_records: int) -> None:
     reported = broker.subscriber(
         prefix + usage_reported.TOPIC,
         batch=True,
@@ -114,16 +128,6 @@ def create_broker(bootstrap: str, prefix: str, handlers: Handlers, *, max_record
         )
 
     reported(handlers.on_usage_reported, parser=raw, decoder=_no_decoding)
-    changed = broker.subscriber(
-        prefix + identity_changed.TOPIC,
-        ack_policy=AckPolicy.ACK_FIRST,
-        auto_offset_reset="latest",
-        title="identity.changed.v1",
-        description="The registry changed: each replica reads it again. Nothing is lost with a notice: it is read every 30 s too.",
-    )
-    changed(handlers.on_identity_changed, decoder=_no_decoding)
-    broker.publisher(prefix + counters_updated.TOPIC, title="counters.updated.v1", schema=dict)
-    return broker
 
 
 async def _no_decoding(_: Any) -> bytes:

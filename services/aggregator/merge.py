@@ -43,12 +43,17 @@ def merge(stored: Mapping[AnyKey, State], arrivals: Iterable[tuple[AnyKey, State
     `as_of` grows with every arrival, even an ignored one: only so does it not depend on their order.
     """
     heaps, newest, lower = _sort_out(stored, arrivals)
-    cells = _combine([{state.cells for state in heap} for heap in heaps.values()])
-    merged = {
-        key: State(heap[0].restatement, any(state.cut for state in heap), newest[key], packed)
-        for (key, heap), packed in zip(heaps.items(), cells, strict=True)
-    }
-    return Merged({key: state for key, state in merged.items() if stored.get(key) != state}, lower)
+    states: dict[AnyKey, State] = {}
+    several: list[AnyKey] = []
+    for key, heap in heaps.items():
+        if len(heap) == 1:
+            states[key] = heap[0] if heap[0].as_of == newest[key] else heap[0]._replace(as_of=newest[key])
+        else:
+            several.append(key)
+    for key, cells in zip(several, _combine([{state.cells for state in heaps[key]} for key in several]), strict=True):
+        heap = heaps[key]
+        states[key] = State(heap[0].restatement, any(state.cut for state in heap), newest[key], cells)
+    return Merged({key: state for key, state in states.items() if stored.get(key) != state}, lower)
 
 
 def _sort_out(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,12 +14,12 @@ import structlog
 from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE, GRAINS
 from contracts.counters_updated import CountersUpdated
-from services.aggregator import store
+from services.aggregator import metrics, store
 from services.aggregator.admission import HOUR, DeadLetter, Docket, Parked, Record
 from services.aggregator.errors import StoreUnavailableError
 from services.aggregator.merge import Key, State, merge
 from services.aggregator.registry import Directory, RegistryClient
-from services.aggregator.sheet import censuses, fold, needed, own_sheet, period_of, touched
+from services.aggregator.sheet import censuses, fold, needed, own_sheet, period_of, sheet_grain, touched
 
 ESTABLISHMENTS_AT_ONCE = 1000
 """Locks of one transaction: PostgreSQL has room for a few thousand over all sessions (max_locks_per_transaction)."""
@@ -41,10 +41,11 @@ class Flushed:
     changed: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)
     """By UAI: numbers of the families and grains that changed."""
 
-    def note(self, key: Key) -> None:
-        families, grains = self.changed.setdefault(key.uai, (set(), set()))
-        families.add(key.family)
-        grains.update((HOUR,) if key.grain == HOUR else range(own_sheet(period_of(key)).grain, len(GRAINS)))
+    def note(self, keys: Iterable[Key]) -> None:
+        for uai, family, grain in {(key.uai, key.family, key.grain) for key in keys}:
+            families, grains = self.changed.setdefault(uai, (set(), set()))
+            families.add(family)
+            grains.update((HOUR,) if grain == HOUR else range(sheet_grain(family, grain), len(GRAINS)))
 
     def events(self) -> Iterator[CountersUpdated]:
         """One event an establishment."""
@@ -145,13 +146,12 @@ class Reports:
         counts = self._noted(merged.states, merged.lower, flushed)
         if len(thawed) < len(arrivals):
             frozen = [key for key, _ in arrivals if _is_frozen(key, sheets)]
-            counts += self._counted(frozen, "refused", "frozen")
+            counts += self._counted(frozen, metrics.REFUSED, "frozen")
         return counts
 
     def _noted(self, states: dict[Key, State], lower: Sequence[Key], flushed: Flushed) -> Counter[tuple[str, str, str]]:
-        for key in states:
-            flushed.note(key)
-        return self._counted(lower, "lower_restatement", "")
+        flushed.note(states)
+        return self._counted(lower, metrics.LOWER_RESTATEMENT, "")
 
     def _counted(self, keys: Sequence[Key], outcome: str, cause: str) -> Counter[tuple[str, str, str]]:
         agents = {number: agent for agent, number in self._numbers.items()} if keys else {}
@@ -183,8 +183,8 @@ class Reports:
                 return
             counts = await self._write(connection, arrivals, flushed)
             await store.delete_parked(connection, gone)
-            counts += Counter({key: n for key, n in docket.outcomes.items() if key[1] != "parked"})
-            counts += Counter((letter.agent, "refused", letter.code) for letter in docket.dead)
+            counts += Counter({key: n for key, n in docket.outcomes.items() if key[1] != metrics.PARKED})
+            counts += Counter((letter.agent, metrics.REFUSED, letter.code) for letter in docket.dead)
             await store.count_outcomes(connection, counts)
             log.info("Parked reports let in", reports=len(arrivals), dropped=len(gone) - len(arrivals))
 
@@ -202,7 +202,7 @@ async def _park(connection: asyncpg.Connection, parked: Sequence[Parked]) -> Cou
     known = await store.read_parked(connection, list(newest))
     merged = merge(known, [(report.key, report.state) for report in parked])
     await store.write_parked(connection, [newest[key]._replace(state=state) for key, state in merged.states.items()])
-    return Counter((key.agent, "lower_restatement", "") for key in merged.lower)
+    return Counter((key.agent, metrics.LOWER_RESTATEMENT, "") for key in merged.lower)
 
 
 def _chunks(

@@ -87,8 +87,13 @@ def end_of(grain: int, start: int) -> int:
 
 def own_sheet(period: Period) -> SheetKey:
     """The sheet in which a period's reports stand: their own, but the school year's for a census."""
-    grain = SCHOOL_YEAR if period.family in _CENSUSES else period.grain
+    grain = sheet_grain(period.family, period.grain)
     return SheetKey(period.uai, grain, start_at(grain, period.start))
+
+
+def sheet_grain(family: int, grain: int) -> int:
+    """The grain of the sheet in which a family's reports of `grain` stand."""
+    return SCHOOL_YEAR if family in _CENSUSES else grain
 
 
 def touched(periods: Iterable[Period]) -> set[SheetKey]:

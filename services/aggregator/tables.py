@@ -116,16 +116,6 @@ outcomes = Table(
     comment="What became of each agent's reports; '' gathers senders that no key vouches for. Redeliveries count again.",
 )
 
-quarantines = Table(
-    "quarantines",
-    metadata,
-    Column("agent", Text, primary_key=True),
-    Column("since", DateTime(timezone=True), nullable=False),
-    Column("until", DateTime(timezone=True), nullable=False),
-    Column("cause", Text, nullable=False),
-    comment="Agents whose bad messages are only counted for now, so that one noisy agent cannot fill the dead letters.",
-)
-
 cells = Table(
     "cells",
     metadata,

@@ -35,7 +35,7 @@ TOKEN = "between services"
 WEB = CATALOGUE.select("web", "connections")
 HOURLY = CATALOGUE.select("web", "connections_hour")
 PEOPLE = CATALOGUE.select("people", "people")
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 def uai(number: int) -> str:

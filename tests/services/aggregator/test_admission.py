@@ -14,6 +14,7 @@ from contracts.catalogue import CATALOGUE
 from contracts.packed import pack
 from contracts.registry import AgentKey, Convention, Establishment, Grant, Registry
 from contracts.usage_reported import MAX_MESSAGE_BYTES, Report, UsageReported
+from services.aggregator import metrics
 from services.aggregator.admission import Docket
 from services.aggregator.registry import index
 from tests.services.aggregator.stage import HOURLY, NOW, OTHER_UAI, UAI, WEB, Agent, registry, report
@@ -44,6 +45,7 @@ def signed(value: bytes, *, by: Agent = AGENT, **more: object) -> Record:
 def judged(*records: Record, snapshot: Registry | None = None, now: datetime = NOW) -> tuple[Docket, dict[str, int]]:
     docket = Docket(index(snapshot or registry([AGENT])), NUMBERS, now)
     docket.accepted = docket.judge(records)  # type: ignore[attr-defined]
+    assert {key[1] for key in docket.outcomes} <= metrics.MEANINGS.keys()
     return docket, {".".join(filter(None, key[1:])): count for key, count in docket.outcomes.items()}
 
 

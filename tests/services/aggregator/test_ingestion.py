@@ -49,6 +49,9 @@ async def test_a_report_becomes_a_day_a_month_and_a_school_year(stage: Stage):
             (UAI, "school_year", date(2025, 9, 1)): expected,
         }
         assert await stage.outcomes() == {"accepted": 1}
+        named = "select profile, channel, access, count from usage.sheet_cells where grain = 'day' and count = 500"
+        cell = CATALOGUE.cells[WEB[4]]
+        assert await stage.query(named) == [(cell.profile, cell.channel, cell.access, 500)]
 
 
 def _states(rng: random.Random) -> list[Report]:
@@ -204,6 +207,7 @@ async def test_something_unknown_makes_it_ask_identity_at_once(stage: Stage):
     async with stage.running():
         stage.identity.snapshot = registry([stage.agent, newcomer], version=2)
         await until(lambda: _seen(stage, newcomer))
+        assert await stage.sheets()
 
 
 async def _seen(stage: Stage, newcomer: Agent) -> bool:

@@ -90,15 +90,6 @@ create table usage.outcomes (
 comment on table usage.outcomes is
     'What became of each agent''s reports; '''' gathers senders that no key vouches for. Redeliveries count again.';
 
-create table usage.quarantines (
-    agent text primary key,
-    since timestamptz not null,
-    until timestamptz not null,
-    cause text not null
-);
-comment on table usage.quarantines is
-    'Agents whose bad messages are only counted for now, so that one noisy agent cannot fill the dead letters.';
-
 create table usage.cells (
     code integer primary key,
     family text not null,
