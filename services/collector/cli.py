@@ -150,4 +150,4 @@ def _told_restate(found: dict[str, Any]) -> Iterator[str]:
     yield f"counted again since {found['since']}"
     for uai, gone in found["files_gone"].items():
         if gone:
-            yield f"  {uai}: {len(gone)} files that had been read are gone; their lines count no more"
+            yield f"  {uai}: {len(gone)} files that had been read are gone or end earlier; what they no longer say counts no more"

@@ -141,7 +141,7 @@ class Content:
         """Go to a position from the beginning; False when the content ends before it."""
         if not self._gzip:
             end = self._file.seek(0, 2)
-            self._file.seek(min(position, end))
+            self._left -= self._file.seek(min(position, end))
             return position <= end
         while position:
             block = self.read(min(position, BLOCK))

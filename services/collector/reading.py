@@ -164,7 +164,10 @@ class JournalSource:
         if file is not None and any(other.file == file for other in self._followers.values()):
             follower.clock = math.inf
         else:
-            follower.open(file, self._position(file))
+            self._open(follower, file)
+
+    def _open(self, follower: Follower, file: int | None) -> None:
+        follower.open(file, self._position(file))
 
     def _recognise(self, follower: Follower) -> int | None:
         return files.recognise(follower.head, self._store.heads(self._number, self.name))

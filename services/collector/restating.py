@@ -32,16 +32,16 @@ class Recounting(JournalSource):
     ) -> None:
         super().__init__(establishment, number, store)
         self._since, self._restatement = since, restatement
-        self.recounted: set[int] = set()
+        self._reached: dict[int, int] = {}
 
     def recount(self, now: datetime) -> list[int]:
-        """Count again; returns the known files that are no longer there, whose lines are missing from now on."""
+        """Count again; returns the known files that are gone or end earlier, of which lines are missing from now on."""
         store, number = self._store, self._number
         with store.transaction():
             store.restate(number, self._starts(), now=now.timestamp(), restatement=self._restatement)
             self.turn(now, budget=_EVERYTHING, to_the_end=True)
-        known = {file for source, file, _ in store.positions(number) if source == self.name}
-        return sorted(known - self.recounted)
+        known = ((file, position) for source, file, position in store.positions(number) if source == self.name)
+        return sorted(file for file, position in known if self._reached.get(file, 0) < position)
 
     def _starts(self) -> dict[str, str]:
         """First days of the periods to count again, by grain; what is held for a school year follows the year."""
@@ -50,17 +50,15 @@ class Recounting(JournalSource):
         }
         return {**starts, "held": starts["school_year"]}
 
-    def _identify(self, follower: Follower) -> None:
-        file = self._recognise(follower)
-        if file is None or file in self.recounted:
-            self._finish(follower)  # never read, so nothing to count again; or a copy
+    def _open(self, follower: Follower, file: int | None) -> None:
+        if file is None:
+            self._finish(follower)  # never read, so nothing to count again
         else:
-            self.recounted.add(file)
-            follower.open(file, 0, limit=self._store.position(file))
+            follower.open(file, self._reached.setdefault(file, 0), limit=self._store.position(file))
 
     def _position(self, file: int | None) -> int:
-        """A tail lies where the known file was left: it was read as one, and is again."""
-        return next(each.position for each in self._tails if each.file == file)
+        """How far this recount has come in a file: a copy that has more goes on from there."""
+        return 0 if file is None else self._reached[file]
 
     def _new_count(self, now: datetime) -> Count:
         return Count(
@@ -68,13 +66,16 @@ class Recounting(JournalSource):
             SmallProfiles(self._establishment.type, self._store.small_profiles(self._number)),
             self,
             now=now,
-            dropped=self._store.dropped_days(self._number),
+            dropped=(),  # a day dropped before the date still has its people in the school year
             heartbeats=Heartbeats(),
             since=self._since,
         )
 
-    def _commit(self, count: Count, now: datetime, followers: Iterable[Follower] | None = None) -> int:  # noqa: ARG002
+    def _commit(self, count: Count, now: datetime, followers: Iterable[Follower] | None = None) -> int:
         gathered = count.gather()
+        for follower in self._followers.values() if followers is None else followers:
+            if follower.file is not None:
+                self._reached[follower.file] = follower.position
         self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=self._restatement)
         count.forget_names()
         return 0

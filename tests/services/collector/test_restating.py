@@ -102,3 +102,38 @@ def test_all_or_nothing(school: School, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ZeroDivisionError):
         _recount(school)
     assert school.states() == before
+
+
+def test_days_that_were_dropped_still_count_in_the_school_year(school: School) -> None:
+    _filled(school)
+    school.acknowledge()
+    school.now = datetime(2027, 1, 25, 12, tzinfo=UTC)
+    school.write(connection("2027-01-25T08:00:00+01:00", "u1"), connection("2027-01-25T08:00:00+01:00", "u2"))
+    school.read()
+    school.read()
+    assert school.store.dropped_days(1), "the days of the autumn were dropped"
+    settings = school.service.settings
+    Recounting(settings, 1, school.store, since=date(2027, 1, 20), restatement=1_000).recount(school.now)
+    year = school.counts("people", "school_year", "2026-09-01")
+    assert year["accompagnant.web.any"] == 4
+    assert ("web", "day", "2026-11-12") not in school.reports()
+
+
+def test_a_shorter_copy_does_not_stand_for_the_whole_file(school: School) -> None:
+    school.write(*(connection("2026-11-12T08:00:00+01:00", f"u{n}") for n in range(60)), name="journal.2")
+    school.read()
+    whole = (school.folder / "journal.2").read_bytes()
+    copy = b"".join(whole.splitlines(keepends=True)[:40])
+    (school.folder / "journal.1").write_bytes(copy)
+    school.read()
+    before = school.states()
+    assert _recount(school) == []
+    assert school.states() == before
+
+
+def test_a_file_that_gives_less_than_before_is_told(school: School) -> None:
+    path = school.write(*(connection("2026-11-12T08:00:00+01:00", f"u{n}") for n in range(60)))
+    school.read()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:40]))
+    assert len(_recount(school)) == 1
+    assert school.counts("web", "day", "2026-11-12") == {"eleve.web.direct": 40}
