@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import click
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
+from click.testing import CliRunner
 
 from contracts import counters_updated, identity_changed
 from contracts.catalogue import CATALOGUE
 from contracts.registry import Convention, Establishment, Grant
 from contracts.usage_reported import Report
 from services.aggregator import admission, handlers
+from services.aggregator.cli import dlq
+from services.aggregator.cli import rebuild as rebuild_command
 from services.aggregator.dead_letter_box import letters, replay
 from services.aggregator.dead_letters import AGENT_LIMIT
 from services.aggregator.rebuild import rebuild
@@ -367,6 +373,29 @@ async def test_dead_letters_are_listed_and_sent_again(stage: Stage):
         assert await replay(stage.kafka, found, stage.prefix) == 1
         await until(lambda: _outcome(stage, "accepted", 1))
         assert (await stage.sheets())[UAI, "day", date(2026, 3, 16)] == {WEB[0]: 3}
+
+
+async def test_operators_have_commands_for_dead_letters_and_sheets(stage: Stage):
+    async with stage.running():
+        await stage.send(b"{", stage.agent.message(report("2026-03-16", {WEB[0]: 3})))
+        await stage.drained()
+        (listed,) = json.loads(await _command(stage, dlq, "list", "--json"))
+        assert (listed["cause"], listed["agent"], listed["key"], listed["bytes"]) == ("malformed", "agent-1", UAI, 1)
+        assert await _command(stage, dlq, "list", "--cause", "oversize") == "0 dead letter(s)\n"
+        assert (await _command(stage, dlq, "show", listed["id"])).endswith("\n\n{\n")
+        assert "no dead letter 99:1" in await _command(stage, dlq, "replay", "99:1", code=1)
+        assert json.loads(await _command(stage, dlq, "replay", listed["id"], "--json")) == {"sent": 1}
+        await until(lambda: _outcome(stage, "dead_lettered.malformed", 2))
+        await stage.query("delete from usage.sheets")
+        assert json.loads(await _command(stage, rebuild_command, "--json")) == {"sheets_changed": 3}
+        assert len(await stage.sheets()) == 3
+
+
+async def _command(stage: Stage, command: click.Command, *arguments: str, code: int = 0) -> str:
+    runner = CliRunner()
+    result = await asyncio.to_thread(runner.invoke, command, arguments, env=stage.environment())
+    assert result.exit_code == code, result.output
+    return result.output
 
 
 async def _known(stage: Stage, agent: Agent) -> bool:
