@@ -142,11 +142,11 @@ class Agent:
         return False
 
     async def close(self) -> None:
-        """Let go of Kafka and of the files being read; the state is committed already."""
+        """Let go of Kafka and, once the state's thread has ended its turn, of the files being read."""
         await self._publisher.close()
+        self._worker.shutdown()
         for service in self._services.values():
             service.source.close()
-        self._worker.shutdown()
 
     # --- on the state's own thread
 

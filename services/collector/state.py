@@ -43,9 +43,19 @@ def _lock(path: Path) -> TextIO:
         raise StateUnavailableError(f"{path} cannot be written: {error}") from error
 
 
+def _private_store(path: Path) -> Store:
+    """It holds digests of people and the secret that keys them: nobody else on the machine reads it."""
+    try:
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    except OSError as error:
+        raise StateUnavailableError(f"{path} cannot be opened: {error}") from error
+    return Store(path)
+
+
 def _sound_store(path: Path, real_now: datetime) -> Store:
     try:
-        store = Store(path)
+        store = _private_store(path)
         fault = store.quick_check()
         if fault is None:
             return store
@@ -55,7 +65,7 @@ def _sound_store(path: Path, real_now: datetime) -> Store:
     except sqlite3.DatabaseError as error:
         fault = str(error)
     _set_aside(path, real_now, fault)
-    return Store(path)
+    return _private_store(path)
 
 
 def _set_aside(path: Path, real_now: datetime, fault: str) -> None:

@@ -20,6 +20,8 @@ from services.collector.cli import agent as command
 from services.collector.config import AgentSettings, EstablishmentSettings, read_settings
 from services.collector.errors import NotDeliveredError, SettingsError
 from services.collector.keys import read_key
+from services.collector.reading import JournalSource
+from services.collector.service import EstablishmentService
 from services.collector.state import open_state
 from services.collector.store import Store
 from tests.services.collector.school import NOW, UAI, connection
@@ -206,6 +208,29 @@ async def test_a_message_in_hand_does_not_keep_a_stopped_agent(settings: AgentSe
     async with asyncio.timeout(20):
         await _running(settings, platform, platform.arrived.wait)
     assert platform.messages == []
+
+
+async def test_files_are_let_go_only_once_a_turn_in_hand_has_ended(settings: AgentSettings, monkeypatch) -> None:
+    monkeypatch.setattr("services.collector.agent.GRACE", 0.05)
+    told: list[str] = []
+    begun = asyncio.Event()
+    loop, plain = asyncio.get_running_loop(), JournalSource.close
+
+    def slow(*_: object, **__: object) -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        time.sleep(0.5)
+        told.append("turn ended")
+        return False
+
+    def closed(source: JournalSource) -> None:
+        told.append("files closed")
+        plain(source)
+
+    monkeypatch.setattr(EstablishmentService, "turn", slow)
+    monkeypatch.setattr(JournalSource, "close", closed)
+    async with asyncio.timeout(20):
+        await _running(settings, Platform(), begun.wait)
+    assert told == ["turn ended", "files closed"]
 
 
 def test_slots_are_spread_and_depend_on_no_event() -> None:

@@ -98,6 +98,17 @@ def test_a_place_where_nothing_can_be_written_is_told(tmp_path) -> None:
         pass
 
 
+def test_nobody_else_on_the_machine_reads_the_state_or_what_stays_of_it(tmp_path) -> None:
+    """It holds digests of people and the secret that keys them: together they answer who was there."""
+    (tmp_path / "agent.sqlite").write_bytes(b"not a database at all" * 1000)
+    (tmp_path / "agent.sqlite").chmod(0o644)
+    with open_state(tmp_path / "agent.sqlite", NOW) as store, store.transaction():
+        store.establishment("0750654D")
+        files = [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+        assert len(files) == 4, "the damaged one, the state, its journal and index"
+        assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+
+
 def test_two_agents_on_one_state_are_refused(tmp_path) -> None:
     with (
         open_state(tmp_path / "agent.sqlite", NOW),
