@@ -28,7 +28,7 @@ from tests.support.oracle import Oracle
 from tests.support.oracle.compare import daily_differences, table_differences
 from tests.support.oracle.count import TABLES
 from tests.support.stacks import Stack, stack_of
-from tests.support.territories import DISORDERLY, write_nasty
+from tests.support.territories import BEATING, DISORDERLY, write_nasty
 from tests.support.wire import Message, read_topic, write_topic
 
 if TYPE_CHECKING:
@@ -133,6 +133,6 @@ class Scene:
 def scene(folder: Path, *, pieces: int) -> Iterator[Scene]:
     draw = random.Random(SEED)
     write_nasty(folder / "whole", SEED, NOW)
-    feed = Feed(folder / "whole", folder / "territory", pieces, draw, frozenset({DISORDERLY}))
+    feed = Feed(folder / "whole", folder / "territory", pieces, draw, frozenset({DISORDERLY, *BEATING, "cite"}))
     with stack_of(folder / "territory", folder / "local", NOW) as stack:
         yield Scene(stack, feed, draw)

@@ -13,8 +13,8 @@ from pathlib import Path
 class Feed:
     """`folder` starts with the first piece of each journal of `whole` and gets the rest by `grow`.
 
-    Rotated and gzipped files are there from the start: nobody appends to those. So are the journals of the `settled`: what
-    comes late for a purged set of people depends on when it was read.
+    Rotated and gzipped files are there from the start: nobody appends to those. So are the journals of the `settled`, whose
+    numbers depend on when they were read: late lines after a purge, heartbeats that come after the agent stood at the end.
     """
 
     whole: Path

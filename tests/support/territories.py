@@ -40,6 +40,8 @@ ODD_NAMES = (
 """People whose ids look alike, or hurt: composed and decomposed accents, blanks, quotes, formulas, right-to-left marks."""
 DISORDERLY = "0750013G"
 """Whose lines come late in `write_nasty`."""
+BEATING = ("0750002V", "0750018M")
+"""Whose sources have heartbeats in `write_nasty`."""
 CANARY = "canari"
 """Stands in every `who`, and in every other text of the sources that must not leave the establishment."""
 MEASURES = ("work_given", "marks", "messages", "absence_half_days", "requests_it", "quizzes", "lateness")
@@ -267,7 +269,7 @@ def _clean(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
 def _with_holes(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
     """Heartbeats that begin last month and miss some hours, with facts inside the holes too."""
     place = folder.add(
-        Place(uai(750002), "Lycée Zola", type="lycee", postal_codes=("75012",)), journal=["journal.ndjson"]
+        Place(BEATING[0], "Lycée Zola", type="lycee", postal_codes=("75012",)), journal=["journal.ndjson"]
     )
     holes = [
         (now - timedelta(days=days, hours=hours), now - timedelta(days=days))
@@ -375,7 +377,7 @@ def _silent(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None
 
 def _unobserved_yesterday(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
     """The agent's source was down for three days around yesterday: what arrived since cannot make the day observed."""
-    place = folder.add(Place(uai(750018), "Collège en panne"))
+    place = folder.add(Place(BEATING[1], "Collège en panne"))
     start = now - timedelta(days=50)
     lines = _traffic(folder, draw, place).lines(start, now, per_day=6)
     lines += beats(start, now, [(now - timedelta(days=3), now + timedelta(days=1))])
