@@ -15,10 +15,10 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bench.results import Result, at_least, at_most, show, told
 from services.collector.access_log import AccessLog, Connection, Establishment
 from tests.support.access_logs import Site, host_first, traffic
 
@@ -69,7 +69,7 @@ def read_log(path: Path) -> dict[str, float]:
     }
 
 
-def measure(lines: int) -> list[dict[str, Any]]:
+def measure(lines: int) -> list[Result]:
     """Figures as `bench/results.json` lists them."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "access.log")
@@ -77,15 +77,11 @@ def measure(lines: int) -> list[dict[str, Any]]:
         found = json.loads(_by_itself("--read", path))
     rate, memory = found["lines"] / found["seconds"], found["memory"] / 1024
     return [
-        _result("access_log_lines", round(rate), "lines/s", LINES_GOAL, ok=rate >= LINES_GOAL),
-        _result("access_log_memory", round(memory), "MB", MEMORY_GOAL_MB, ok=memory <= MEMORY_GOAL_MB),
-        _result("access_log_state", round(found["state"] / 1000), "kB", None, ok=True),
-        _result("access_log_calls", round(100 * found["calls"] / found["lines"]), "% lines", None, ok=True),
+        at_least("access_log.lines", round(rate), "lines/s", LINES_GOAL),
+        at_most("access_log.memory", round(memory), "MB", MEMORY_GOAL_MB),
+        told("access_log.state", round(found["state"] / 1000), "kB"),
+        told("access_log.calls", round(100 * found["calls"] / found["lines"]), "% of lines"),
     ]
-
-
-def _result(name: str, value: float, unit: str, goal: float | None, *, ok: bool) -> dict[str, Any]:
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "ok": ok}
 
 
 def _by_itself(*arguments: str) -> str:
@@ -104,12 +100,8 @@ def main(lines: int, *, as_json: bool, write: Path | None, read: Path | None) ->
         write_log(write, lines)
     elif read:
         click.echo(json.dumps(read_log(read)))
-    elif as_json:
-        click.echo(json.dumps(measure(lines)))
     else:
-        for result in measure(lines):
-            goal = "" if result["goal"] is None else f"  goal {result['goal']:,} {'ok' if result['ok'] else 'missed'}"
-            click.echo(f"{result['name']:24}{result['value']:>12,} {result['unit']:8}{goal}")
+        show(measure(lines), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,18 @@ a school day between 7 and 22 h. Counting includes SQLite with its commits, peop
 
 from __future__ import annotations
 
-import json
 import random
 import resource
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
+from bench.results import Result, at_least, at_most, show, told
 from services.collector.config import EstablishmentSettings, SourcesSettings
 from services.collector.service import EstablishmentService
 from services.collector.store import Store
@@ -65,7 +65,7 @@ def journal(lines: int, seed: int = 7) -> Iterator[str]:
         day += timedelta(days=1)
 
 
-def measure(lines: int) -> list[dict[str, Any]]:
+def measure(lines: int) -> list[Result]:
     """Count a generated journal; results as `bench/results.json` lists them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -75,24 +75,11 @@ def measure(lines: int) -> list[dict[str, Any]]:
         before = _rss_mb()
         seconds = _count(folder)
         memory = _rss_mb()
-    speed = lines / seconds
     return [
-        {
-            "name": "collector.lines",
-            "value": round(speed),
-            "unit": "lines/s",
-            "goal": LINES_GOAL,
-            "ok": speed >= LINES_GOAL,
-        },
-        {"name": "collector.bytes", "value": round(size / seconds / 1e6, 1), "unit": "MB/s", "goal": None, "ok": True},
-        {
-            "name": "collector.memory",
-            "value": memory,
-            "unit": "MB",
-            "goal": MEMORY_GOAL_MB,
-            "ok": memory <= MEMORY_GOAL_MB,
-        },
-        {"name": "collector.memory-grown", "value": memory - before, "unit": "MB", "goal": None, "ok": True},
+        at_least("collector.lines", round(lines / seconds), "lines/s", LINES_GOAL),
+        told("collector.bytes", round(size / seconds / 1e6, 1), "MB/s"),
+        at_most("collector.memory", memory, "MB", MEMORY_GOAL_MB),
+        told("collector.memory-grown", round(memory - before, 1), "MB"),
     ]
 
 
@@ -118,13 +105,7 @@ def _rss_mb() -> float:
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def main(lines: int, as_json: bool) -> None:
     """Lines a second on one core, and peak memory, on a generated journal."""
-    results = measure(lines)
-    if as_json:
-        click.echo(json.dumps(results))
-        return
-    for result in results:
-        goal = f"goal {result['goal']:,}" if result["goal"] else ""
-        click.echo(f"{result['name']:24}{result['value']:>12,} {result['unit']:8}{goal}")
+    show(measure(lines), as_json=as_json)
 
 
 if __name__ == "__main__":
