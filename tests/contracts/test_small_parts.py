@@ -12,7 +12,18 @@ from contracts.packed import pack, unpack
 from contracts.signing import public_from_text, public_to_text, sign, verify
 from contracts.uai import InvalidUaiError, parse_uai
 
-REAL = ["0750654D", "0752524L", "0920131T", "6200002H", "7200583W", "9740979W", "9830557N", "9840002E", "9870026P", "9750001C"]
+REAL = [
+    "0750654D",
+    "0752524L",
+    "0920131T",
+    "6200002H",
+    "7200583W",
+    "9740979W",
+    "9830557N",
+    "9840002E",
+    "9870026P",
+    "9750001C",
+]
 
 
 @pytest.mark.parametrize("uai", REAL)
