@@ -97,7 +97,8 @@ class Running:
         if not self.ended.done():
             _signal_group(self.pid, self.program.stop_signal)
             await asyncio.wait((self.ended,), timeout=self.program.grace_s)
-        _signal_group(self.pid, signal.SIGKILL)
+        if not self.ended.done():
+            _signal_group(self.pid, signal.SIGKILL)
         await self.ended
 
     async def _listen(self) -> int:
@@ -107,7 +108,9 @@ class Running:
             self._voice.hear(text)
             if isinstance(self.program.ready, Says) and self.program.ready.pattern.search(text):
                 self._said.set()
-        return await self._process.wait()
+        code = await self._process.wait()
+        _signal_group(self.pid, signal.SIGKILL)  # at once: later this number may name somebody else's group
+        return code
 
     async def _read_line(self, stream: asyncio.StreamReader) -> bytes:
         try:

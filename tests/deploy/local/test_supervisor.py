@@ -160,6 +160,22 @@ async def test_who_does_not_listen_is_killed_with_its_children(supervise, tmp_pa
     assert psutil.wait_procs(processes, timeout=10)[1] == []
 
 
+async def test_what_ended_long_ago_is_sent_nothing_at_the_stop(supervise, tmp_path, monkeypatch):
+    """Its process number may be another program's by then; children that it left were ended with it."""
+    child = "import os, sys, time; sys.stdout.close(); os.close(1); os.close(2); time.sleep(60)"
+    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid, flush=True)"
+    supervisor = supervise(python("once", code, tmp_path, ready=Ends()))
+    await supervisor.start()
+    left = int((tmp_path / "logs" / "once.log").read_text())
+    async with asyncio.timeout(5):
+        while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.02)
+    signalled = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _number: signalled.append(pid))
+    await supervisor.stop()
+    assert signalled == []
+
+
 async def test_an_end_during_the_start_stops_at_once(supervise, story, tmp_path):
     end, announced = asyncio.Event(), []
     supervisor = supervise(python("slow", "import signal; print('not yet', flush=True); signal.pause()", tmp_path))
