@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from deploy.local.credentials import write_private
 from deploy.local.diagnosis import disk_full, first_matching
 from deploy.local.errors import DataFolderError, LocalStackError, MissingPartError, ProgramFailedError
 from deploy.local.places import short_name
@@ -195,18 +196,13 @@ def _make_private(folder: Path, owner: Owner | None) -> None:
     folder.chmod(0o700)
 
 
-def _write_private(path: Path, text: str, owner: Owner | None) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)
-    if owner:
-        os.chown(path, owner.user, owner.group)
-
-
 async def _initdb(cluster: Cluster) -> None:
     """Into a folder that gets its name only when it is whole, so that a start cut short leaves nothing half made."""
     fresh, password = cluster.folder / "initdb", cluster.folder / "password"
     shutil.rmtree(fresh, ignore_errors=True)
-    _write_private(password, cluster.passwords["postgres"], cluster.owner)
+    write_private(password, cluster.passwords["postgres"])
+    if cluster.owner:
+        os.chown(password, cluster.owner.user, cluster.owner.group)
     code, output = await run_to_end(
         (str(cluster.binaries / "initdb"), "-D", str(fresh), "-U", "postgres", f"--pwfile={password}",
          "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",

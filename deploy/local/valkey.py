@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.local.credentials import write_private
 from deploy.local.diagnosis import disk_full
 from deploy.local.errors import LocalStackError, MissingPartError
 from deploy.local.process import bare_environment
@@ -41,8 +42,7 @@ def valkey_url(port: int, password: str) -> str:
 
 def _write_configuration(path: Path, port: int, password: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(_configuration(path.parent, port, password))
+    write_private(path, _configuration(path.parent, port, password))
 
 
 def _configuration(folder: Path, port: int, password: str) -> str:
