@@ -10,13 +10,16 @@ import itertools
 import json
 import os
 import random
+import tomllib
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
 
+from contracts.topics import load_cards
 from tests.support.oracle import Oracle
 from tests.support.oracle.compare import (
     csv_differences,
@@ -28,7 +31,8 @@ from tests.support.oracle.compare import (
 from tests.support.oracle.count import TABLES
 from tests.support.oracle.days import WINDOWS
 from tests.support.stacks import Stack, stack_of
-from tests.support.territories import write_nasty
+from tests.support.territories import CANARY, write_nasty
+from tests.support.wire import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,11 +156,40 @@ def test_nobody_reads_without_the_token(story):
         assert response.status_code == 401
 
 
+async def test_no_name_leaves_its_establishment(story):
+    """Every `who`, and every other text of the sources, carries a canary: no topic, log, table or state file holds it."""
+    stack, _ = story
+    bootstrap = tomllib.loads((stack.state / "agent" / "agent.toml").read_text("utf-8"))["kafka"]["bootstrap"]
+    for card in load_cards().values():
+        for message in await read_topic(bootstrap, card.name):
+            assert CANARY.encode() not in message.value
+    folders = {stack.local, *(data_folder(process) for process in processes(stack) if data_folder(process))}
+    files = [path for folder in folders for path in files_under(folder)]
+    assert len([path for path in files if "pg_wal" in path.parts]) > 0, "PostgreSQL's own files are looked through"
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Regular files, not those of the shared cache of jars, a link."""
+    found = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
+    return [path for path in found if path.is_file()]
+
+
+def data_folder(process: psutil.Process) -> Path | None:
+    """Where a PostgreSQL keeps its data: what follows `-D`."""
+    words = process.cmdline()
+    return Path(words[words.index("-D") + 1]) if "-D" in words[:-1] else None
+
+
+def processes(stack: Stack) -> list[psutil.Process]:
+    supervisor = psutil.Process(json.loads((stack.state / "status.json").read_text())["supervisor"])
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
 def test_down_leaves_no_process_and_no_port(story):
     """The last test of each story: what `local up` started is gone, all of it."""
     stack, _ = story
-    supervisor = psutil.Process(json.loads((stack.state / "status.json").read_text())["supervisor"])
-    mine = [supervisor, *supervisor.children(recursive=True)]
+    mine = processes(stack)
     ports = {address.laddr.port for process in mine for address in listening(process)}
     assert len(mine) >= 7
     assert len(ports) >= 7
@@ -169,7 +202,7 @@ def test_down_leaves_no_process_and_no_port(story):
 
 def alive(process: psutil.Process) -> bool:
     """Not merely waiting to be forgotten by a container's first process."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 def listening(process: psutil.Process) -> list[Any]:
