@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,17 +89,14 @@ def _counted(cells: dict[int, int], *, people: bool) -> int:
 def status(settings: AgentSettings) -> dict[str, Any]:
     """Where the agent stands: positions, what is still to publish, until when sources were observed, Kafka's last word."""
     try:
-        store = Store(settings.state, read_only=True)
-    except sqlite3.OperationalError as error:
+        with closing(Store(settings.state, read_only=True)) as store:
+            return {
+                "agent": settings.agent,
+                "state": str(settings.state),
+                "establishments": [_status_of(store, establishment) for establishment in settings.establishments],
+            }
+    except sqlite3.DatabaseError as error:
         raise StateUnavailableError(f"{settings.state} cannot be read ({error}): has this agent run yet?") from error
-    try:
-        return {
-            "agent": settings.agent,
-            "state": str(settings.state),
-            "establishments": [_status_of(store, establishment) for establishment in settings.establishments],
-        }
-    finally:
-        store.close()
 
 
 def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, Any]:

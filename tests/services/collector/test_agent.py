@@ -298,6 +298,12 @@ async def test_status_says_where_the_agent_stands(folder: Path, settings: AgentS
     assert "to publish: 0" in _invoke("status", "--settings", str(folder / "agent.toml"))
 
 
+def test_status_of_a_damaged_state_is_told_in_a_sentence(folder: Path, settings: AgentSettings) -> None:
+    settings.state.write_text("not a database " * 1000)
+    found = json.loads(_invoke("status", "--settings", str(folder / "agent.toml"), "--json", status=1))
+    assert found["errors"][0]["code"] == "state_unavailable"
+
+
 def test_run_refuses_settings_that_cannot_be_used(folder: Path) -> None:
     (folder / "agent.key").unlink()
     assert "agent.key" in _invoke("run", "--settings", str(folder / "agent.toml"), status=2)
