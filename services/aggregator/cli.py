@@ -44,7 +44,7 @@ def show(letter_id: str) -> None:
     """Show one dead letter: headers, then the message as it was received. ID is PARTITION:OFFSET as listed."""
     letter = _one(_run(_chosen(_settings("kafka"), wanted=letter_id)), letter_id)
     for name, value in letter.headers:
-        click.echo(f"{name}: {value.decode('utf-8', 'backslashreplace')}")
+        click.echo(f"{name}: {(value or b'').decode('utf-8', 'backslashreplace')}")
     click.echo()
     click.echo((letter.value or b"").decode("utf-8", "backslashreplace"))
 

@@ -27,7 +27,7 @@ OUR_HEADERS = frozenset({CAUSE, DETAIL, AGENT, FROM_TOPIC, FROM_PARTITION, FROM_
 
 log = structlog.get_logger()
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 Send = Callable[[bytes | None, bytes | None, Headers], Awaitable[None]]
 """Publish a key, a value and headers to the dead letters; returns once Kafka has them."""
 

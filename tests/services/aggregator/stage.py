@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -171,7 +171,7 @@ class Stage:
         agent = by or self.agent
         await self.send_raw(*((to.encode(), value, agent.headers(value)) for value in values))
 
-    async def send_raw(self, *records: tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]) -> None:
+    async def send_raw(self, *records: tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", max_request_size=20_000_000)
         await producer.start()
         try:
@@ -199,7 +199,9 @@ class Stage:
             found: list[dict[str, str]] = []
             while len(found) < sum(ends.values()):
                 for records in (await consumer.getmany(timeout_ms=1000)).values():
-                    found += [{name: value.decode("utf-8", "replace") for name, value in r.headers} for r in records]
+                    found += [
+                        {name: (value or b"").decode("utf-8", "replace") for name, value in r.headers} for r in records
+                    ]
             return found
         finally:
             await consumer.stop()

@@ -122,6 +122,7 @@ async def test_poison_is_set_aside_with_its_cause_and_the_partition_goes_on(stag
             (OTHER_UAI.encode(), good, agent.headers(good)),
             (key, b"[" * 600_000, agent.headers(b"[" * 600_000)),
             (key, good, []),
+            (key, good, [("agent", None), ("signature", None)]),
             (key, good, agent.headers(good)),
         )
         await stage.drained()
@@ -131,6 +132,7 @@ async def test_poison_is_set_aside_with_its_cause_and_the_partition_goes_on(stag
             "key_mismatch",
             "key_mismatch",
             "malformed",
+            "no_agent",
             "no_agent",
             "no_signature",
             "oversize",
