@@ -107,6 +107,13 @@ class Store:
             self._roll_back()
             raise
 
+    def flush(self) -> None:
+        """Have on the disk what was committed, against a power cut too: else the last commits may be those of before."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            raise StateUnavailableError(f"the state cannot be written: {error}") from error
+
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
