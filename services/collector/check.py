@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from contracts.catalogue import CATALOGUE
 from services.collector.agent import TURN_BYTES
+from services.collector.census.source import refused_files, summary
 from services.collector.errors import StateUnavailableError
 from services.collector.journal import REASONS
 from services.collector.service import EstablishmentService
@@ -18,6 +20,7 @@ from services.collector.store import Store
 if TYPE_CHECKING:
     from services.collector.config import AgentSettings, EstablishmentSettings
 
+_NOTHING = {"to_publish": 0, "held": 0, "acknowledged": None}
 _ALL_REASONS = (*REASONS, "connection_of_the_other_source", "outside_grant")
 
 
@@ -41,10 +44,11 @@ def check(settings: AgentSettings) -> dict[str, Any]:
 def _check_one(settings: AgentSettings, establishment: EstablishmentSettings) -> dict[str, Any]:
     store = Store(":memory:")
     try:
-        service = EstablishmentService(establishment, store)
+        service = EstablishmentService(establishment, store, settings.clock, tidy=False)
         while service.turn(settings.clock.now(), budget=TURN_BYTES, to_the_end=True):
             pass
         source = store.source(service.number, JOURNAL)
+        records = store.censuses.records(service.number).values()
         return {
             "uai": establishment.uai,
             "families": families_of(establishment.sources),
@@ -52,8 +56,9 @@ def _check_one(settings: AgentSettings, establishment: EstablishmentSettings) ->
             "first": _told(source.earliest, establishment),
             "last": _told(source.newest if source.earliest is not None else None, establishment),
             "counts": _totals(store, service.number),
+            "census": summary(records),
             "set_aside": {reason: service.source.set_aside[reason] for reason in _ALL_REASONS},
-            "problems": service.source.problems,
+            "problems": [*service.source.problems, *refused_files(records)],
         }
     finally:
         store.close()
@@ -69,6 +74,8 @@ def _totals(store: Store, number: int) -> dict[str, int]:
     for period in store.periods(number):
         family = CATALOGUE.families[period.family]
         wanted = "school_year" if family.kind == "people" else "hour"
+        if family.kind == "level":
+            continue  # told file by file
         if (period.grain == wanted) == (family.kind == "people") and period.family != "diagnostics":
             totals[period.family] += _counted(store.cells_of(number, period), people=family.kind == "people")
     return dict(totals)
@@ -88,23 +95,20 @@ def _counted(cells: dict[int, int], *, people: bool) -> int:
 def status(settings: AgentSettings) -> dict[str, Any]:
     """Where the agent stands: positions, what is still to publish, until when sources were observed, Kafka's last word."""
     try:
-        store = Store(settings.state, read_only=True)
+        with closing(Store(settings.state, read_only=True)) as store:
+            return {
+                "agent": settings.agent,
+                "state": str(settings.state),
+                "establishments": [_status_of(store, establishment) for establishment in settings.establishments],
+            }
     except sqlite3.OperationalError as error:
         raise StateUnavailableError(f"{settings.state} cannot be read ({error}): has this agent run yet?") from error
-    try:
-        return {
-            "agent": settings.agent,
-            "state": str(settings.state),
-            "establishments": [_status_of(store, establishment) for establishment in settings.establishments],
-        }
-    finally:
-        store.close()
 
 
 def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, Any]:
     number = store.find_establishment(establishment.uai)
     if number is None:
-        return {"uai": establishment.uai, "sources": {}, "files": [], "to_publish": 0, "held": 0, "acknowledged": None}
+        return {"uai": establishment.uai, "sources": {}, "files": [], "census": summary(()), **_NOTHING}
     source = store.source(number, JOURNAL)
     positions = store.positions(number)
     return {
@@ -117,6 +121,7 @@ def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, 
                 "bytes": sum(position for name, _, position in positions if name == JOURNAL),
             }
         },
+        "census": summary(store.censuses.records(number).values()),
         "files": [{"source": name, "file": file, "position": position} for name, file, position in positions],
         "to_publish": len(store.due(number)),
         "held": sum(period.held for period in store.periods(number)),
