@@ -31,6 +31,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 PATIENCE_UNTIL_IDLE = 120.0
 """Seconds during which `--until-idle` goes on trying to reach Kafka or to write its state."""
 
+MOST_TOLD = 20
+"""Problems of one kind named in the log; `agent status` lists them all."""
+
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
@@ -64,7 +67,7 @@ class Agent:
         self._clock: Clock = settings.clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._services: dict[str, EstablishmentService] = {}
-        self._problems: dict[str, list[str]] = {}
+        self._told: dict[tuple[str, str], list[str]] = {}
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
         self.stopping = asyncio.Event()
@@ -156,7 +159,7 @@ class Agent:
     def _service(self, establishment: EstablishmentSettings) -> EstablishmentService:
         found = self._services.get(establishment.uai)
         if found is None:
-            found = self._services[establishment.uai] = EstablishmentService(establishment, self._store)
+            found = self._services[establishment.uai] = EstablishmentService(establishment, self._store, self._clock)
         return found
 
     def _turn_to_the_end(self, establishment: EstablishmentSettings) -> bool:
@@ -165,14 +168,18 @@ class Agent:
     def _turn(self, establishment: EstablishmentSettings, *, to_the_end: bool = False) -> bool:
         service = self._service(establishment)
         unread = service.turn(self._clock.now(), budget=TURN_BYTES, to_the_end=to_the_end)
-        self._tell_problems(establishment.uai, service.source.problems)
+        self._tell("source_not_observed", establishment.uai, service.source.problems)
+        self._tell("census_not_put_away", establishment.uai, service.census.problems)
+        self._tell("census_refused", establishment.uai, service.census.faults)
         return unread
 
-    def _tell_problems(self, uai: str, problems: list[str]) -> None:
+    def _tell(self, event: str, uai: str, problems: list[str]) -> None:
         """Once when they change, not at every turn."""
-        if problems != self._problems.get(uai, []):
-            self._problems[uai] = list(problems)
-            _log.warning("source_not_observed", uai=uai, problems=problems or "none any more")
+        if problems != self._told.get((event, uai), []):
+            self._told[event, uai] = list(problems)
+            _log.warning(
+                event, uai=uai, problems=problems[:MOST_TOLD] or "none any more", more=len(problems[MOST_TOLD:])
+            )
 
     def _due_messages(self, establishment: EstablishmentSettings) -> list[tuple[UsageReported, list[DuePeriod]]]:
         return self._service(establishment).messages(self._settings.agent, self._clock.now())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.catalogue import CATALOGUE
 from services.collector.agent import TURN_BYTES
+from services.collector.census.source import refused_files, summary
 from services.collector.errors import StateUnavailableError
 from services.collector.journal import REASONS
 from services.collector.service import EstablishmentService
@@ -19,6 +20,7 @@ from services.collector.store import Store
 if TYPE_CHECKING:
     from services.collector.config import AgentSettings, EstablishmentSettings
 
+_NOTHING = {"to_publish": 0, "held": 0, "acknowledged": None}
 _ALL_REASONS = (*REASONS, "connection_of_the_other_source", "outside_grant")
 
 
@@ -42,10 +44,11 @@ def check(settings: AgentSettings) -> dict[str, Any]:
 def _check_one(settings: AgentSettings, establishment: EstablishmentSettings) -> dict[str, Any]:
     store = Store(":memory:")
     try:
-        service = EstablishmentService(establishment, store)
+        service = EstablishmentService(establishment, store, settings.clock, tidy=False)
         while service.turn(settings.clock.now(), budget=TURN_BYTES, to_the_end=True):
             pass
         source = store.source(service.number, JOURNAL)
+        records = store.censuses.records(service.number).values()
         return {
             "uai": establishment.uai,
             "families": families_of(establishment.sources),
@@ -53,8 +56,9 @@ def _check_one(settings: AgentSettings, establishment: EstablishmentSettings) ->
             "first": _told(source.earliest, establishment),
             "last": _told(source.newest if source.earliest is not None else None, establishment),
             "counts": _totals(store, service.number),
+            "census": summary(records),
             "set_aside": {reason: service.source.set_aside[reason] for reason in _ALL_REASONS},
-            "problems": service.source.problems,
+            "problems": [*service.source.problems, *refused_files(records)],
         }
     finally:
         store.close()
@@ -70,6 +74,8 @@ def _totals(store: Store, number: int) -> dict[str, int]:
     for period in store.periods(number):
         family = CATALOGUE.families[period.family]
         wanted = "school_year" if family.kind == "people" else "hour"
+        if family.kind == "level":
+            continue  # told file by file
         if (period.grain == wanted) == (family.kind == "people") and period.family != "diagnostics":
             totals[period.family] += _counted(store.cells_of(number, period), people=family.kind == "people")
     return dict(totals)
@@ -102,7 +108,7 @@ def status(settings: AgentSettings) -> dict[str, Any]:
 def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, Any]:
     number = store.find_establishment(establishment.uai)
     if number is None:
-        return {"uai": establishment.uai, "sources": {}, "files": [], "to_publish": 0, "held": 0, "acknowledged": None}
+        return {"uai": establishment.uai, "sources": {}, "files": [], "census": summary(()), **_NOTHING}
     source = store.source(number, JOURNAL)
     positions = store.positions(number)
     return {
@@ -115,6 +121,7 @@ def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, 
                 "bytes": sum(position for name, _, position in positions if name == JOURNAL),
             }
         },
+        "census": summary(store.censuses.records(number).values()),
         "files": [{"source": name, "file": file, "position": position} for name, file, position in positions],
         "to_publish": len(store.due(number)),
         "held": sum(period.held for period in store.periods(number)),

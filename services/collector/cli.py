@@ -133,6 +133,7 @@ def _told_check(found: dict[str, Any]) -> Iterator[str]:
         yield f"{each['uai']}  {each['lines']} lines, from {each['first'] or '-'} to {each['last'] or '-'}"
         yield from (f"  {family:28}{each['counts'].get(family, 0):>12,}" for family in each["families"])
         yield from (f"  set aside, {reason:27}{n:>2,}" for reason, n in each["set_aside"].items() if n)
+        yield from _told_census(each["census"])
         yield from (f"  not observed: {problem}" for problem in each["problems"])
 
 
@@ -144,6 +145,15 @@ def _told_status(found: dict[str, Any]) -> Iterator[str]:
         )
         for name, source in each["sources"].items():
             yield f"  {name}: {source['bytes']:,} bytes read, observed until {source['observed_until'] or '-'}"
+        yield from _told_census(each["census"])
+
+
+def _told_census(census: dict[str, Any]) -> Iterator[str]:
+    yield from (f"  census {file['date']}, {file['file']}: {file['rows']:,} rows" for file in census["files"])
+    for fault in census["faults"]:
+        where = [f"census {fault['date']}".strip(), fault["file"], f"line {fault['line']}" if fault["line"] else ""]
+        said = " ".join(filter(None, (fault["reason"], fault["column"])))
+        yield f"  refused, {', '.join(filter(None, where))}: {said}"
 
 
 def _told_restate(found: dict[str, Any]) -> Iterator[str]:

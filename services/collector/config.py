@@ -56,12 +56,13 @@ class _AgentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SourcesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an establishment's `agent.toml` says; paths are relative to its folder and what is absent is not read.
 
-    The access log's fields and the census folder are accepted here and read by the sources that come with them.
+    The access log's fields are accepted here and read by the source that comes with them.
     """
 
     journal: str | tuple[str, ...] = ()
     access_log: str | tuple[str, ...] = ()
     census: str = ""
+    census_afterwards: Literal["left", "archived", "deleted"] = "left"
     connections_from: Literal["", "journal", "access-log"] = ""
     hosts: tuple[str, ...] = ()
     host_first: bool = False

@@ -38,6 +38,11 @@ CREATE TABLE IF NOT EXISTS head (
 CREATE TABLE IF NOT EXISTS dropped_day (
     establishment INTEGER NOT NULL, day TEXT NOT NULL, PRIMARY KEY (establishment, day)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS census_file (
+    establishment INTEGER NOT NULL, day TEXT NOT NULL, file TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
+    written INTEGER NOT NULL, counted INTEGER NOT NULL, rows INTEGER NOT NULL, story BLOB NOT NULL,
+    PRIMARY KEY (establishment, day, file)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS small_profile (
     establishment INTEGER NOT NULL, month TEXT NOT NULL, profiles TEXT NOT NULL, PRIMARY KEY (establishment, month)
 ) WITHOUT ROWID;

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE
 from contracts.periods import bounds, next_start, school_year_start
 from services.collector import observation, reports
+from services.collector.census.source import CensusSource
 from services.collector.local_calendar import Period, day_of, oldest_day
 from services.collector.people import LONG_PATIENCE, SetKey, entered
 from services.collector.reading import JournalSource
@@ -28,20 +30,28 @@ KEEPING = timedelta(days=60)
 
 @dataclass
 class EstablishmentService:
-    """One establishment on the shared state. Its methods open the transactions."""
+    """One establishment on the shared state. Its methods open the transactions.
+
+    `tidy`: what the settings say becomes of census files is done once they are read; `agent check` only looks.
+    """
 
     settings: EstablishmentSettings
     store: Store
+    clock: Clock = field(default_factory=Clock)
+    tidy: bool = True
     number: int = field(init=False)
     source: JournalSource = field(init=False)
+    census: CensusSource = field(init=False)
 
     def __post_init__(self) -> None:
         with self.store.transaction():
             self.number = self.store.establishment(self.settings.uai)
         self.source = JournalSource(self.settings, self.number, self.store)
+        self.census = CensusSource(self.settings, self.number, self.store, tidy=self.tidy)
 
     def turn(self, now: datetime, *, budget: int, to_the_end: bool = False) -> bool:
         """Read about `budget` bytes on and bring the periods up to date; True when there is more to read at once."""
+        self.census.turn(now, self.clock.real_now())
         self._release_held(now)
         at_the_end = bool(self.settings.sources.journal) and self.source.turn(now, budget=budget, to_the_end=to_the_end)
         with self.store.transaction():

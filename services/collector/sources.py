@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from contracts.catalogue import CATALOGUE
 from services.collector.config import SourcesSettings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ JOURNAL_FAMILIES = (
     "observed.journal",
     "diagnostics",
 )
+CENSUS_FAMILIES = tuple(family.id for family in CATALOGUE.families.values() if family.kind == "level")
 
 
 class Source(Protocol):
@@ -43,6 +45,10 @@ def families_of(sources: SourcesSettings | Mapping[str, Any]) -> list[str]:
     `sources` is what `config.read_sources(folder)` returns, or the table that its `agent.toml` holds.
     """
     settings = sources if isinstance(sources, SourcesSettings) else msgspec.convert(dict(sources), SourcesSettings)
-    if not settings.journal:
-        return []
-    return ["web", *JOURNAL_FAMILIES] if settings.connections_source == JOURNAL else list(JOURNAL_FAMILIES)
+    supplied: set[str] = set()
+    if settings.journal:
+        supplied.update(JOURNAL_FAMILIES)
+        supplied.update(["web"] if settings.connections_source == JOURNAL else [])
+    if settings.census:
+        supplied.update(CENSUS_FAMILIES)
+    return [family for family in CATALOGUE.families if family in supplied]

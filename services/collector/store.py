@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from services.collector.census.records import CensusRecords
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
 from services.collector.local_calendar import Period
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from services.collector.people import SetKey
 
 SCHEMA_VERSION = 1
-
+_NO_CENSUS = "family NOT LIKE 'census.%'"
+"""A census stands until a newer one does: no day of it is dropped, nothing of it restated, and its month is not counted in."""
 
 _SEE = """INSERT INTO person SELECT ?, value, ? FROM json_each(?) WHERE true
           ON CONFLICT DO UPDATE SET mask = mask | excluded.mask"""
@@ -65,8 +67,10 @@ class Store:
         """`read_only`: the state as it stands, while its agent may be running."""
         if read_only:
             self._connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
+            self.censuses = CensusRecords(self._connection)
             return
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        self.censuses = CensusRecords(self._connection)
         try:
             self._prepare()
         except sqlite3.DatabaseError:
@@ -249,11 +253,11 @@ class Store:
 
     def drop_days(self, establishment: int, unchanged_since: float) -> int:
         """Forget the days that did not change since, and that Kafka has; their lines are too old from now on."""
-        query = """SELECT substr(start, 1, 10) AS day FROM period WHERE establishment = ? AND grain IN ('hour', 'day')
-                   GROUP BY day HAVING max(changed) <= ? AND min(published >= revision)"""
+        query = f"""SELECT substr(start, 1, 10) AS day FROM period WHERE establishment = ? AND grain IN ('hour', 'day')
+                   AND {_NO_CENSUS} GROUP BY day HAVING max(changed) <= ? AND min(published >= revision)"""  # noqa: S608 - a constant
         days = [day for (day,) in self._connection.execute(query, (establishment, unchanged_since))]
         for day in days:
-            self._forget(establishment, "grain IN ('hour', 'day') AND substr(start, 1, 10) = ?", day)
+            self._forget(establishment, f"grain IN ('hour', 'day') AND {_NO_CENSUS} AND substr(start, 1, 10) = ?", day)
             self._connection.execute("INSERT OR IGNORE INTO dropped_day VALUES (?, ?)", (establishment, day))
         return len(days)
 
@@ -274,7 +278,8 @@ class Store:
 
     def months(self, establishment: int) -> set[str]:
         """First days of the months in which anything was counted or observed."""
-        query = "SELECT DISTINCT substr(start, 1, 7) || '-01' FROM period WHERE establishment = ? AND grain <> 'school_year'"
+        query = f"""SELECT DISTINCT substr(start, 1, 7) || '-01' FROM period
+                    WHERE establishment = ? AND grain <> 'school_year' AND {_NO_CENSUS}"""  # noqa: S608 - a constant
         return {month for (month,) in self._connection.execute(query, (establishment,))}
 
     # --- publication
@@ -359,8 +364,8 @@ class Store:
         """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty."""
         run = self._connection.execute
         for grain, start in since.items():
-            which = """establishment = ? AND grain = ? AND substr(start, 1, 10) >= ?
-                       AND family NOT LIKE 'observed.%' AND family <> 'diagnostics'"""
+            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ?
+                       AND family NOT LIKE 'observed.%' AND family <> 'diagnostics' AND {_NO_CENSUS}"""
             key = (establishment, grain, start)
             run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
             query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608

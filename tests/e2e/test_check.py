@@ -16,6 +16,7 @@ import pytest
 from tests.support.agents import agent_for
 from tests.support.oracle import Oracle
 from tests.support.territories import CANARY, write_nasty
+from tests.support.territory_censuses import add_censuses
 
 SEED = int(os.environ.get("TERRITORIALE_TEST_SEED") or random.SystemRandom().randrange(10**6))
 INSTANTS = [
@@ -29,7 +30,7 @@ INSTANTS = [
 @pytest.mark.parametrize("now", INSTANTS)
 def test_what_is_set_aside_and_what_counts(tmp_path, now):
     instant = datetime.fromisoformat(now).astimezone(ZoneInfo("Europe/Paris"))
-    write_nasty(tmp_path / "territory", SEED, instant)
+    add_censuses(write_nasty(tmp_path / "territory", SEED, instant), SEED, instant)
     agent = agent_for(
         tmp_path / "territory", tmp_path / "agent", name="a", seed=b"a", bootstrap="nowhere:9", now=instant
     )

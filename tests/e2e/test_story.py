@@ -32,6 +32,7 @@ from tests.support.oracle.count import TABLES
 from tests.support.oracle.days import WINDOWS
 from tests.support.stacks import Stack, stack_of
 from tests.support.territories import CANARY, write_nasty
+from tests.support.territory_censuses import add_censuses
 from tests.support.wire import read_topic
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ QUESTIONS = [*({"window": window} for window in WINDOWS), {"year": "2025-2026"},
 def story(request, tmp_path_factory) -> Iterator[tuple[Stack, Oracle]]:
     now = NIGHTS[request.param]
     folder = tmp_path_factory.mktemp(f"story-{request.param}")
-    write_nasty(folder / "territory", SEED, now)
+    add_censuses(write_nasty(folder / "territory", SEED, now), SEED, now)
     with stack_of(folder / "territory", folder / "local", now) as stack:
         yield stack, Oracle(folder / "territory", now)
 

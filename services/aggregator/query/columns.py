@@ -17,6 +17,8 @@ SMALL = {
     if (cell.family, cell.measure) == ("diagnostics", "small_profile")
 }
 """Code that says in a month's sheet that a profile is small there, by profile."""
+READ = {cell.family: cell.code for cell in CATALOGUE.cells.values() if cell.measure == "read"}
+"""Code that says that a census file was read, by family: what it counts and is absent is then 0."""
 BY_ACCESS = {
     access: CATALOGUE.select("web", "connections", accesses=[access]) for access in ("direct", "ent", "unknown")
 }
@@ -99,7 +101,7 @@ class Plan:
         for part in self.parts:
             yield from part.all_codes
             if part.family.kind == "level":
-                yield from (cell.code for cell in CATALOGUE.cells.values() if cell.family == part.family.id)
+                yield READ[part.family.id]
             if part.through_ent:
                 yield from (code for codes in BY_ACCESS.values() for code in codes)
         yield from (code for codes in MINUTES.values() for code in codes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contracts.catalogue import CATALOGUE, Family
 from contracts.periods import bounds, month_start, next_start, school_year_start
-from services.aggregator.query.columns import SMALL, Plan
+from services.aggregator.query.columns import READ, SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts
 from services.aggregator.query.observation import GRACE, Observation, access_log_days, observe
@@ -161,11 +161,8 @@ class Reader:
         return np.array([family.kind == kind for family in families], np.bool_)
 
     def _has_census(self, census: Pile) -> dict[str, Flags]:
-        """Where a census file has reached the sheet: someone has an account in any that did."""
-        return {
-            family: census.sum_of(code for code in self._plan.codes.codes if CATALOGUE.cells[code].family == family) > 0
-            for family in self._plan.censuses
-        }
+        """Where a census file has reached the sheet: one that was read says so, even when it has no row."""
+        return {family: census.sum_of([READ[family]]) > 0 for family in self._plan.censuses}
 
     def _cut_families(self, main: Pile) -> NDArray[np.int64]:
         cut = np.zeros(len(self._roll), np.int64)

@@ -263,6 +263,16 @@ def test_too_old_and_too_far_ahead(start: str, grain: str, expected: dict[str, i
     assert judged(signed(AGENT.message(one)))[1] == expected
 
 
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [("2026-03-17", "accepted"), ("2024-09-01", "accepted"), ("2024-08-31", "expired.day")],
+)
+def test_censuses_of_this_school_year_and_the_last_are_taken(start: str, expected: str):
+    one = report(start, {CATALOGUE.code("census.comptes", "read"): 1}, family="census.comptes")
+    granted = registry([AGENT], grants=[Grant("agent-1", UAI, "census.comptes")])
+    assert judged(signed(AGENT.message(one)), snapshot=granted)[1] == {expected: 1}
+
+
 def test_a_newer_catalogue_is_parked_whatever_it_holds():
     new = report("2026-03-16", {60_000: 4}, family="brand.new")
     docket, outcomes = judged(signed(AGENT.message(new, GOOD, catalogue=CATALOGUE.version + 1)))

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.support.oracle import series
-from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
+from tests.support.oracle.cells import Cell, extremes, rate, total
 from tests.support.oracle.counted import Counted
 from tests.support.oracle.days import Window, window_of
 from tests.support.oracle.territory import read_territory
@@ -98,8 +98,9 @@ class Oracle:
         if table == "connexions.authentifiees":
             return self._connections(counted, column, window, display)
         cell = counted.people(column, window, ent=table.endswith("-ent"))
-        # The rate of people divides by the accounts of a census; none is read yet. What is not there at all stays `na`.
-        return cell if display == "values" or cell.state == "na" else without_value("nd")
+        if display == "values" or cell.state == "na":  # what is not there at all stays so, whatever it is divided by
+            return cell
+        return rate(cell, counted.accounts_of(column, window))
 
     def _connections(self, counted: Counted, column: str, window: Window, display: str) -> Cell:
         profile, channel = column.split(".")

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tests.support.oracle.accounts import read_accounts, small_profiles
 from tests.support.oracle.cells import Cell, without_value
 from tests.support.oracle.days import midnight, next_month, school_year
 from tests.support.oracle.journal import PROFILES, Connection, Journal, read_journal
@@ -16,7 +17,8 @@ from tests.support.oracle.observed import Quality, minutes_by_hour, observed_spa
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from tests.support.oracle.days import Window
+    from tests.support.oracle.accounts import Accounts
+    from tests.support.oracle.days import SchoolYear, Window
     from tests.support.oracle.territory import Establishment
 
 CHANNELS = {
@@ -36,6 +38,28 @@ class Counted:
     now: datetime
     qualities: dict[Window, Quality] = field(default_factory=dict, repr=False)
     remembered: dict[tuple[Any, ...], list[Connection]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def accounts(self) -> dict[SchoolYear, tuple[date, Accounts]]:
+        return read_accounts(self.establishment.census, self.now.astimezone(self.establishment.zone).date())
+
+    @cached_property
+    def small_profiles(self) -> tuple[str, ...]:
+        return small_profiles(self.accounts, self.establishment.type)
+
+    def accounts_of(self, column: str, window: Window) -> Cell:
+        """Accounts of the column's profiles in the census of the school year of the window's last day, never another one.
+
+        A total leaves out the accounts of profiles whose people it leaves out.
+        """
+        found = self.accounts.get(school_year(window.last))
+        if found is None:
+            return without_value("nd")
+        return Cell(Fraction(sum(found[1][profile] for profile in self._chosen(column, window))))
+
+    def _chosen(self, column: str, window: Window) -> list[str]:
+        profile = column.partition(".")[0]
+        return [profile] if profile != "total" else [each for each in PROFILES if not self.hidden(each, window)]
 
     @cached_property
     def journal(self) -> Journal:
@@ -71,8 +95,8 @@ class Counted:
             state = "nd"
         if state is not None:
             return without_value(state)
-        profile, channel = column.split(".")
-        chosen = [profile] if profile != "total" else [each for each in PROFILES if not self.hidden(each, window)]
+        channel = column.split(".")[1]
+        chosen = self._chosen(column, window)
         value = sum(self._count(each, channel, window, people=people, ent=ent) for each in chosen)
         quality = self.quality(window)
         partial = (
@@ -114,7 +138,7 @@ class Counted:
         Doubt: a year of which no month is over since the opening date shows `s` (nothing missing is ever 0), as does last
         month where it still lasts (overseas).
         """
-        if profile not in self.establishment.small_profiles:
+        if profile not in self.small_profiles:
             return False
         if window.grain == "day" or (window.grain == "month" and not window.complete):
             return True
@@ -131,7 +155,7 @@ class Counted:
         return self.remembered[asked]
 
     def _found(self, profile: str, channel: str, window: Window, *, people: bool, ent: bool) -> list[Connection]:
-        small = profile in self.establishment.small_profiles
+        small = profile in self.small_profiles
         day_after = self._day_after(window, people=people)
         return [
             fact
@@ -163,7 +187,7 @@ class Counted:
         first = self.journal.earliest
         if first is None or (first - start) * 100 <= end - start:
             return False
-        small = self.establishment.small_profiles
+        small = self.small_profiles
         if people:
             reported = [each for each in PROFILES if window.grain != "day" or each not in small]
             return any(self._facts(each, "all", window, people=True, ent=False) for each in reported)

@@ -49,7 +49,7 @@ def _connections_by_hour(counted: Counted) -> dict[tuple[date, int], int]:
     """Small profiles have no hour."""
     found: dict[tuple[date, int], int] = {}
     for fact in counted.journal.connections:
-        if fact.profile not in counted.establishment.small_profiles:
+        if fact.profile not in counted.small_profiles:
             key = fact.day, fact.at.astimezone(counted.establishment.zone).hour
             found[key] = found.get(key, 0) + 1
     return found

@@ -23,15 +23,11 @@ class Establishment:
     convention: str
     has_journal: bool
     journal: tuple[Path, ...]
+    census: Path | None = None
 
     def open_on(self, day: date) -> bool:
         """Doubt: `closed` is read as the last day of life, both ends included; the rules do not say."""
         return (self.opened is None or day >= self.opened) and (self.closed is None or day <= self.closed)
-
-    @property
-    def small_profiles(self) -> tuple[str, ...]:
-        """Profiles that leave per month when no census was read (rules.md 5)."""
-        return ("accompagnant", "enseignant", "personnel") if self.type in ("ecole", "école") else ("accompagnant",)
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,7 @@ def _establishment(folder: Path, described: dict[str, Any]) -> Establishment:
         convention=described.get("convention", "consent"),
         has_journal=bool(agent.get("journal")),
         journal=tuple(_files(own, agent.get("journal", []))),
+        census=own / agent["census"] if agent.get("census") else None,
     )
 
 

@@ -246,11 +246,40 @@ def test_people_rates_wait_for_a_census():
     assert cell(ask(ledger, scope(visible(A)), PEOPLE, window="last-day"), A, "eleve.net") == AnswerCell(12)
     rates = ask(ledger, scope(visible(A)), PEOPLE, window="last-day", display="rates")
     assert cell(rates, A, "eleve.net") == AnswerCell(None, "nd")
-    accounts = {CATALOGUE.code("census.comptes", "accounts", "eleve"): 48}
+    accounts = {CATALOGUE.code("census.comptes", "read"): 1, CATALOGUE.code("census.comptes", "accounts", "eleve"): 48}
     ledger.report(A, "census.comptes", "day", date(2026, 10, 5), accounts)
     rates = ask(ledger, scope(visible(A)), PEOPLE, window="last-day", display="rates")
     assert cell(rates, A, "eleve.net") == AnswerCell(0.25)
     assert cell(rates, A, "responsable.net") == AnswerCell(None, "na"), "no such account"
+
+
+def test_a_window_reads_the_newest_census_of_the_school_year_of_its_last_day():
+    ledger = Ledger()
+    ledger.observe(A, date(2025, 9, 1), date(2026, 11, 20))
+    code = CATALOGUE.code("people", "people", "personnel", "net", "any")
+    for start in (date(2025, 9, 1), date(2026, 9, 1)):
+        ledger.report(A, "people", "school_year", start, {code: 9})
+    read = {CATALOGUE.code("census.comptes", "read"): 1}
+    staff = [
+        CATALOGUE.code("census.comptes", "accounts", profile) for profile in ("administratif", "vie_scolaire", "autre")
+    ]
+    ledger.report(A, "census.comptes", "day", date(2025, 10, 6), read | dict.fromkeys(staff, 1))
+    asked = {"table": PEOPLE, "display": "rates"}
+    last = ask(ledger, scope(visible(A)), window="last-year", **asked)
+    assert cell(last, A, "personnel.net") == AnswerCell(3.0), "more than 100 % is shown as it is"
+    assert total(last, "personnel.net") == AnswerCell(3.0)
+    assert cell(ask(ledger, scope(visible(A)), window="current-year", **asked), A, "personnel.net").state == "nd"
+    ledger.report(A, "census.comptes", "day", date(2026, 9, 7), read | dict.fromkeys(staff, 2))
+    ledger.report(A, "census.comptes", "day", date(2026, 10, 5), read | dict.fromkeys(staff, 6))
+    assert cell(ask(ledger, scope(visible(A)), window="current-year", **asked), A, "personnel.net").value == 0.5
+
+
+def test_a_census_without_any_account_was_read_all_the_same():
+    ledger = Ledger()
+    whole(ledger, A)
+    ledger.report(A, "census.comptes", "day", date(2026, 10, 5), {CATALOGUE.code("census.comptes", "read"): 1})
+    answer = ask(ledger, scope(visible(A)), PEOPLE, window="last-day", display="rates")
+    assert cell(answer, A, "total.net") == AnswerCell(None, "na")
 
 
 def test_nothing_asked_of_any_agent_is_not_zero():
