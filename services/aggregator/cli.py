@@ -73,6 +73,12 @@ def replay(letter_id: str | None, cause: str | None, everything: bool, as_json: 
 @as_json
 def rebuild(uai: str | None, as_json: bool) -> None:
     """Fold sheets again from the reports kept. Reads TERRITORIALE_USAGE_DATABASE; may run while the aggregator does."""
+    from contracts.uai import InvalidUaiError, parse_uai
+
+    try:
+        uai = uai and parse_uai(uai)
+    except InvalidUaiError as error:
+        raise click.BadParameter(str(error), param_hint="--uai") from error
     differed = _run(_rebuild(_settings("usage_database"), uai, quiet=as_json))
     click.echo(
         json.dumps({"sheets_changed": differed}) if as_json else f"{differed} sheet(s) differed and were written again"
