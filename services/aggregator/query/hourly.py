@@ -92,6 +92,8 @@ class Clockface:
 
     def added(self, of_hours: Counts) -> Counts:
         """By line and slot, from by line and hour: the two hours of one label, which follow each other, are added."""
+        if np.array_equal(self.slots, np.arange(DAYS * LABELS)):  # no change of hour, as in most weeks
+            return of_hours
         by_slot = np.zeros((len(of_hours), DAYS * LABELS))
         first_of_slot = np.flatnonzero(np.diff(self.slots, prepend=-1))
         by_slot[:, self.slots[first_of_slot]] = np.add.reduceat(of_hours, first_of_slot, axis=1)

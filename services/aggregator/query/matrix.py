@@ -12,6 +12,8 @@ Counts = NDArray[np.float64]
 """Counts as doubles: exact below 2**53, far above MAX_COUNT times any number of lines, and fast to add."""
 Indexes = NDArray[np.int64]
 _CODES = 1 << 16
+_BLOCK = 128
+"""Sheets unpacked together: enough to make a Python step per block cheap, few enough to stay in the processor's cache."""
 
 
 class Codes:
@@ -44,7 +46,8 @@ def dense(packed: Sequence[bytes], codes: Codes) -> Counts:
         if sheet:
             by_width.setdefault(sheet[0], []).append(row)
     for width, rows in by_width.items():
-        _scatter(matrix, packed, rows, width, codes)
+        for begin in range(0, len(rows), _BLOCK):
+            _scatter(matrix, packed, rows[begin : begin + _BLOCK], width, codes)
     return matrix
 
 
