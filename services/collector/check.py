@@ -108,7 +108,15 @@ def status(settings: AgentSettings) -> dict[str, Any]:
 def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, Any]:
     number = store.find_establishment(establishment.uai)
     if number is None:
-        return {"uai": establishment.uai, "sources": {}, "files": [], "census": summary(()), **_NOTHING}
+        return {
+            "uai": establishment.uai,
+            "sources": {},
+            "files": [],
+            "census": summary(()),
+            **_NOTHING,
+            "problems": {},
+            "set_aside": {},
+        }
     source = store.source(number, JOURNAL)
     positions = store.positions(number)
     return {
@@ -126,7 +134,19 @@ def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, 
         "to_publish": len(store.due(number)),
         "held": sum(period.held for period in store.periods(number)),
         "acknowledged": _utc(store.acknowledged(number)),
+        "problems": store.problems.of(number),
+        "set_aside": _set_aside(store, number),
     }
+
+
+def _set_aside(store: Store, number: int) -> dict[str, int]:
+    """Lines set aside since the state began, by reason: what the agent's diagnostics report day by day."""
+    found: Counter[str] = Counter()
+    for period in store.periods(number, "diagnostics"):
+        if period.grain == "day":
+            for code, count in store.cells_of(number, period).items():
+                found[CATALOGUE.cells[code].measure] += count
+    return dict(sorted(found.items()))
 
 
 def _utc(instant: float | None) -> str | None:

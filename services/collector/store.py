@@ -19,6 +19,7 @@ from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
 from services.collector.local_calendar import Period
 from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, StoredSet
+from services.collector.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,10 +68,10 @@ class Store:
         """`read_only`: the state as it stands, while its agent may be running."""
         if read_only:
             self._connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
-            self.censuses = CensusRecords(self._connection)
+            self.censuses, self.problems = CensusRecords(self._connection), Problems(self._connection)
             return
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self.censuses = CensusRecords(self._connection)
+        self.censuses, self.problems = CensusRecords(self._connection), Problems(self._connection)
         try:
             self._prepare()
         except sqlite3.DatabaseError:
