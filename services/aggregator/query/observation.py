@@ -165,8 +165,11 @@ def _connections(
 
 def _granted(roll: Roll, pile: Pile) -> Flags:
     """Whether each day sheet is of a day on which an access log is granted."""
-    granted = np.zeros(len(pile), np.bool_)
+    base = int(pile.days.min())
+    granted = np.zeros((len(roll), int(pile.days.max()) - base + 1), np.bool_)
     grants = roll.grants[ACCESS_LOG]
-    for line, first, last in zip(grants.line, grants.first, grants.last, strict=True):
-        granted |= (pile.lines == line) & (first <= pile.days) & (pile.days <= last)
-    return granted
+    begins, ends = np.maximum(grants.first - base, 0), np.maximum(grants.last - base + 1, 0)
+    for line, begin, end in zip(grants.line.tolist(), begins.tolist(), ends.tolist(), strict=True):
+        granted[line, begin:end] = True
+    flags: Flags = granted[pile.lines, pile.days - base]
+    return flags
