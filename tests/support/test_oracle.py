@@ -274,9 +274,9 @@ def test_a_set_that_never_was_is_not_purged(tmp_path):
     assert kept_by(tmp_path, lines, "late") == [{"day", "month", "school_year"}] * 3
 
 
-def test_a_cut_report_makes_people_of_its_period_partial_even_when_all_was_observed(tmp_path):
+def test_a_cut_says_nothing_of_a_school_that_was_not_open_yet(tmp_path):
     oracle = counted(tmp_path, [connection(at(16, 0), "ada")], opened=date(2026, 11, 16))
-    assert cell(oracle, "eleve.net", "current-month", "connexions.individus") == Cell(Fraction(1), "partial", 1.0)
+    assert cell(oracle, "eleve.net", "current-month", "connexions.individus") == Cell(Fraction(1))
 
 
 def test_the_same_file_is_read_once_whatever_its_name(tmp_path):

@@ -165,9 +165,13 @@ class Reader:
         return {family: census.sum_of([READ[family]]) > 0 for family in self._plan.censuses}
 
     def _cut_families(self, main: Pile) -> NDArray[np.int64]:
+        """Families whose report of this very period is cut; not where the establishment opened in it.
+
+        Its agent has read no line before because there was none: what was missed since the opening, the share says.
+        """
         cut = np.zeros(len(self._roll), np.int64)
         cut[main.lines] = main.cut_families
-        return cut
+        return np.where(self._roll.opened > self._window.start.toordinal(), 0, cut)
 
     def _small(self, month: Pile) -> dict[str, Flags]:
         return {profile: month.sum_of([code]) > 0 for profile, code in SMALL.items()}

@@ -183,6 +183,8 @@ class Counted:
         by month, and no connection is reported by year.
         Doubt: "the first line that this agent's state file has read" is taken per establishment, as the earliest one.
         """
+        if self.establishment.opened and self.establishment.opened > window.period[0]:
+            return False  # nothing was there to be read before; what was missed since, the observed share says
         start, end = (midnight(day, self.establishment.zone) for day in window.period)
         first = self.journal.earliest
         if first is None or (first - start) * 100 <= end - start:

@@ -229,6 +229,17 @@ def test_a_cut_report_makes_its_own_window_partial():
     assert cell(ask(ledger, scope(visible(A)), window="current-month"), A, "eleve.net") == AnswerCell(4)
 
 
+def test_a_cut_says_nothing_of_a_school_that_was_not_open_yet():
+    ledger = Ledger()
+    whole(ledger, A, first=date(2026, 11, 10))
+    code = CATALOGUE.code("people", "people", "eleve", "net", "any")
+    ledger.report(A, "people", "month", date(2026, 11, 1), {code: 3}, cut=True)
+    table, opened = "connexions.individus", scope(visible(A, opened=date(2026, 11, 10)))
+    assert cell(ask(ledger, opened, table, window="current-month"), A, "eleve.net") == AnswerCell(3)
+    always = cell(ask(ledger, scope(visible(A)), table, window="current-month"), A, "eleve.net")
+    assert (always.value, always.state) == (3, "partial")
+
+
 def test_first_years():
     ledger = Ledger()
     ledger.observe(A, date(2012, 9, 1), date(2013, 8, 31))
