@@ -143,6 +143,16 @@ class Store:
             "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", (establishment, name, *state)
         )
 
+    def open_sessions(self, establishment: int) -> bytes | None:
+        """What its access log leaves open where it was left; None at the beginning."""
+        row = self._connection.execute(
+            "SELECT state FROM open_sessions WHERE establishment = ?", (establishment,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def save_open_sessions(self, establishment: int, state: bytes) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO open_sessions VALUES (?, ?)", (establishment, state))
+
     def heartbeats(self, establishment: int, source: str) -> list[Span]:
         query = "SELECT first, last FROM heartbeat WHERE establishment = ? AND source = ? ORDER BY first"
         return self._connection.execute(query, (establishment, source)).fetchall()
@@ -353,17 +363,19 @@ class Store:
 
     # --- restating
 
-    def restate(self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int) -> None:
-        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty."""
+    def restate(
+        self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int, kept: str = ""
+    ) -> None:
+        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty; not family `kept`."""
         run = self._connection.execute
         for grain, start in since.items():
-            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ?
+            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ? AND family <> ?
                        AND family NOT LIKE 'observed.%' AND family <> 'diagnostics' AND {_NO_CENSUS}"""
-            key = (establishment, grain, start)
+            key = (establishment, grain, start, kept)
             run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
             query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
             run(query, (restatement, now, *key))
-            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key)
+            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key[:3])
         run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
 
     def restatement(self, establishment: int) -> int:
