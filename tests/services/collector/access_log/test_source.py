@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,7 +35,7 @@ LOG = SourcesSettings(access_log="access*", host_first=True)
 START = datetime(2026, 10, 24, 6, tzinfo=UTC)
 
 
-def session(at: datetime, espace: int = 3, number: int = 77, **rest: str) -> list[Hit]:
+def session(at: datetime, espace: int = 3, number: int = 77, **rest: Any) -> list[Hit]:
     """A connection: an opening and three other orders, one a second."""
     calls = [later_call(at + timedelta(seconds=n), espace, number, f"{n:032x}") for n in (1, 2, 3)]
     return [replace(hit, **{"host": HOST, **rest}) for hit in (opening(at, espace, number), *calls)]
