@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.oracle import series
 from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
-from tests.support.oracle.counted import Counted
+from tests.support.oracle.counted import WITH_SOFTWARE, Counted
 from tests.support.oracle.days import Window, window_of
 from tests.support.oracle.territory import read_territory
 
@@ -107,7 +107,8 @@ class Oracle:
         cell = counted.connections(column, window)
         if display == "values" or channel not in OVER:
             return cell
-        if counted.establishment.presumed and OVER[channel] == "all" and cell.state != "na":
+        lacking = counted.establishment.presumed and OVER[channel] == "all" and profile in WITH_SOFTWARE
+        if lacking and cell.state != "na":
             return without_value("nd")  # divided by a sum that lacks a part
         return rate(cell, counted.connections(f"{profile}.{OVER[channel]}", window))
 

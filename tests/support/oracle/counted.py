@@ -28,6 +28,7 @@ CHANNELS = {
     "mobile": ("mobile",),
     "software": ("software",),
 }
+WITH_SOFTWARE = ("total", "enseignant", "personnel")
 FIRST_YEARS = {"accompagnant.net": (2020, 2020), "accompagnant.mobile": (2020, 2020), "personnel.all": (2010, 2014)}
 FIRST_YEARS |= {"personnel.net": (2014, 2014), "personnel.mobile": (2014, 2014)}
 """First and complete year of the columns whose indicator does not go back to 2010 (indicators.csv)."""
@@ -98,12 +99,12 @@ class Counted:
 
         Doubt: the share of a sum that lacks a part counts that part's minutes as unobserved.
         """
-        channel = column.split(".")[1]
+        profile, channel = column.split(".")
         if cell.value is None:
             return cell
         if channel == "software":
             return without_value("nd")
-        if channel == "all" and not granted_only:
+        if channel == "all" and profile in WITH_SOFTWARE and not granted_only:
             share = self.quality(window).share
             return replace(cell, state="partial", share=None if share is None else share / 2)
         return replace(cell, state="estimated") if cell.state is None and cell.value else cell
