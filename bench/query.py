@@ -83,7 +83,7 @@ async def _store_only(engine: AsyncEngine, scope: msgspec.Raw, window: str) -> i
     roll = _SCOPES.lines_of(scope).all
     reader = Reader(roll, resolve(window, None, TODAY), Moment(NOW, TODAY), _PLAN)
     async with engine.connect() as connection:
-        return len(await read_sheets(connection, roll.uais, reader.spans))
+        return sum(len(batch.uais) for batch in await read_sheets(connection, roll.uais, reader.spans))
 
 
 _SCOPES = Scopes()

@@ -6,6 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 
+def parse_instant(text: str) -> datetime:
+    """An ISO instant, which must say its offset; ValueError tells what is wrong."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an ISO instant") from None
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} needs an offset")
+    return instant
+
+
 @dataclass(frozen=True)
 class Clock:
     """`now` is the business instant (windows, lateness, keeping); timers, tokens and traces use `real_now`.

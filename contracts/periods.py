@@ -65,12 +65,12 @@ def hours_of_day(day: date, zone: str) -> list[datetime]:
 
 
 def parse_hour(text: str) -> datetime:
-    """Start of an hour report, `2026-10-25T02:00+01:00`, as an aware datetime; minutes and seconds must be 0."""
+    """Start of an hour report as an aware datetime; written `2026-10-25T02:00+01:00`, of all that ISO 8601 allows."""
     try:
         start = datetime.fromisoformat(text)
     except ValueError:
         raise BadStartError(f"{text!r} is not a local hour with its offset") from None
-    if start.tzinfo is None or start.minute or start.second or start.microsecond:
+    if start.tzinfo is None or start.minute or text != start.isoformat(timespec="minutes"):
         raise BadStartError(f"{text!r} is not a local hour with its offset")
     return start
 

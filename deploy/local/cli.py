@@ -74,6 +74,8 @@ def up(territory: Path | None, state: Path | None, follow: bool, as_json: bool) 
     progress = Progress(lambda line: click.echo(line, err=True))
 
     answer = start_detached(request, progress.hear)
+    if territory is not None:
+        _remark_on_sources(request.state)
     if as_json:
         click.echo(json.dumps({"url": answer["url"], "token": answer["token"]}))
         return
@@ -83,6 +85,13 @@ def up(territory: Path | None, state: Path | None, follow: bool, as_json: bool) 
     else:
         click.echo('It has no territory yet: eval "$(territoriale local env)", then territoriale admin --help\n')
     click.echo("Stop it with: territoriale local down")
+
+
+def _remark_on_sources(state: Path) -> None:
+    from deploy.local.remarks import remarks_on_sources
+
+    for line in remarks_on_sources(state):
+        click.echo(line, err=True)
 
 
 @local.command()

@@ -7,10 +7,10 @@ import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chassis.clock import parse_instant
 from deploy.local.errors import BadTerritoryError, LocalStackError
 from deploy.local.places import local_folder, stacks_folder
 from deploy.local.running import RunningStack, clear_old_logs, sweep
@@ -67,13 +67,11 @@ def check_clock() -> None:
     if not text:
         return
     try:
-        aware = datetime.fromisoformat(text).tzinfo is not None
+        parse_instant(text)
     except ValueError:
-        aware = False
-    if not aware:
         raise BadTerritoryError(
             f"TERRITORIALE_NOW={text} is not an instant with its offset; write for example 2026-11-20T12:00:00+01:00."
-        )
+        ) from None
 
 
 def environment_of(stacks: Sequence[RunningStack], state: Path | None) -> dict[str, str]:

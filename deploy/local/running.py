@@ -14,7 +14,7 @@ from typing import TextIO
 
 import psutil
 
-from deploy.local.errors import AlreadyRunningError
+from deploy.local.errors import AlreadyRunningError, DataFolderError
 from deploy.local.places import running_folder, short_name, stacks_folder
 from deploy.local.postgres import clear_refuges, forget_cluster
 from deploy.local.status import StackStatus, birth, is_alive, read_status
@@ -144,9 +144,14 @@ def forget(state: Path, *, keep_logs: bool = False) -> None:
 @contextlib.contextmanager
 def held(state: Path) -> Iterator[None]:
     """Make a state folder and be its only stack; the lock goes with the process, however it ends."""
-    with _one_at_a_time():
-        state.mkdir(parents=True, exist_ok=True)
-        lock = _locked(state)
+    try:
+        with _one_at_a_time():
+            state.mkdir(parents=True, exist_ok=True)
+            lock = _locked(state)
+    except OSError as error:
+        raise DataFolderError(
+            f"{error.filename or state} cannot be written ({error.strerror}); give --state, or TERRITORIALE_LOCAL, a folder that can."
+        ) from error
     with lock:
         yield
 

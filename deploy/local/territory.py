@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 from chassis.errors import NamedError
+from contracts.establishment_type import kind_of
 from deploy.local.errors import BadTerritoryError
 from services.collector.config import SOURCES_FILE, read_sources
 from services.collector.errors import SettingsError
@@ -68,7 +69,9 @@ def read_territory(folder: Path) -> Territory:
         f"{path}: {name} is not a field of a territory; it is not used"
         for name in {*table} - {"name", "zone", "establishment"}
     ]
-    remarks += [entry.remark(name) for entry in entries for name in sorted({*entry.table} - KNOWN)]
+    for entry, establishment in zip(entries, establishments, strict=True):
+        remarks += [entry.remark(name) for name in sorted({*entry.table} - KNOWN)]
+        remarks += entry.remarks_on(establishment)
     return Territory(
         top.checked("name", _a_text, required=True), top.checked("zone", particulars.a_zone, required=True),
         establishments, tuple(remarks),
@@ -110,6 +113,16 @@ class _Entry:
 
     def remark(self, field: str) -> str:
         return f"{self.path}, {self.where}: {field} is not a field of an establishment; it is not used"
+
+    def remarks_on(self, establishment: Establishment) -> Iterator[str]:
+        """What is accepted and may surprise."""
+        if kind_of(establishment.type) is None:
+            yield (
+                f"{self.path}, {self.where}: type {establishment.type!r} is neither an école, a collège nor a lycée; without a "
+                "census its staff is kept as secret as an école's"
+            )
+        if establishment.sources is None and establishment.convention != "none":
+            yield f"{self.path}, {self.where}: there is no {establishment.uai}/{SOURCES_FILE}; nothing will be read for it"
 
     def checked(self, field: str, check: Callable[[Any], _T], *, required: bool = False, absent: Any = None) -> _T:
         """The value as the registry keeps it; what is wrong with it is said with its place."""

@@ -58,7 +58,7 @@ class Record(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 class Place(NamedTuple):
@@ -147,33 +147,34 @@ class Docket:
         records = [_Waiting.of(report) for report in parked]
         self._records = records
         for index, record in enumerate(records):
-            message = decode(record.value)
-            if not self._directory.refusal(message.uai, self._now):
-                self._judge_report(message, message.reports[0], record, (index, 0))
-            else:
-                self.parked.append(parked[index])
+            try:
+                message = decode(record.value)
+                if not self._directory.refusal(message.uai, self._now):
+                    self._judge_report(message, message.reports[0], record, (index, 0))
+                    continue
+            except Exception:  # it could be judged when it came: most likely the registry has lost its agent's key
+                log.exception("A parked report broke its checks and waits on; see that its agent is registered")
+            self.parked.append(parked[index])
         return self._accepted()
 
     def _judge(self, index: int, record: Record) -> None:
         claimed = _claimed_agent(record)
         agent = claimed if claimed in self._directory.keys else NOBODY
+        vouched = False
         try:
             self._authenticate(claimed, record)
-        except DeadLetterError as error:
-            self._bury(DeadLetter(record, agent, error.code, error.detail, vouched=False))
-            return
-        try:
+            vouched = True
             message = self._read(agent, record)
             for number, report in enumerate(message.reports):
                 self._judge_report(message, report, record, (index, number))
         except (DeadLetterError, MalformedMessageError) as error:
-            self._bury(DeadLetter(record, agent, error.code, str(error), vouched=True))
+            self._bury(DeadLetter(record, agent, error.code, str(error), vouched))
         except RefusedError as error:
             self.unknown |= error.code != "convention_ended"
             self.outcomes[agent, metrics.REFUSED, error.code] += 1
         except Exception as error:  # whatever it is, one message must not stop a partition
             log.exception("A message broke its checks; look at its dead letter", offset=record.offset)
-            self._bury(DeadLetter(record, agent, "unexpected", repr(error), vouched=True))
+            self._bury(DeadLetter(record, agent, "unexpected", repr(error), vouched))
 
     def _authenticate(self, agent: str, record: Record) -> None:
         """Raise unless a key of `agent`, valid when Kafka appended the record, signed it."""
@@ -315,7 +316,7 @@ class _Waiting(NamedTuple):
     topic: str = ""
     partition: int = -1
     offset: int = -1
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
     @staticmethod
     def of(parked: Parked) -> _Waiting:
@@ -329,7 +330,7 @@ class _Waiting(NamedTuple):
 
 
 def _claimed_agent(record: Record) -> str:
-    return dict(record.headers).get(AGENT_HEADER, b"").decode("utf-8", "replace")
+    return (dict(record.headers).get(AGENT_HEADER) or b"").decode("utf-8", "replace")
 
 
 def _check_uai(uai: str) -> None:

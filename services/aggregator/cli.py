@@ -44,7 +44,7 @@ def show(letter_id: str) -> None:
     """Show one dead letter: headers, then the message as it was received. ID is PARTITION:OFFSET as listed."""
     letter = _one(_run(_chosen(_settings("kafka"), wanted=letter_id)), letter_id)
     for name, value in letter.headers:
-        click.echo(f"{name}: {value.decode('utf-8', 'backslashreplace')}")
+        click.echo(f"{name}: {(value or b'').decode('utf-8', 'backslashreplace')}")
     click.echo()
     click.echo((letter.value or b"").decode("utf-8", "backslashreplace"))
 
@@ -73,6 +73,12 @@ def replay(letter_id: str | None, cause: str | None, everything: bool, as_json: 
 @as_json
 def rebuild(uai: str | None, as_json: bool) -> None:
     """Fold sheets again from the reports kept. Reads TERRITORIALE_USAGE_DATABASE; may run while the aggregator does."""
+    from contracts.uai import InvalidUaiError, parse_uai
+
+    try:
+        uai = uai and parse_uai(uai)
+    except InvalidUaiError as error:
+        raise click.BadParameter(str(error), param_hint="--uai") from error
     differed = _run(_rebuild(_settings("usage_database"), uai, quiet=as_json))
     click.echo(
         json.dumps({"sheets_changed": differed}) if as_json else f"{differed} sheet(s) differed and were written again"

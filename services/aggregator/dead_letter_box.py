@@ -32,10 +32,10 @@ class Letter(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
     def header(self, name: str) -> str:
-        return dict(self.headers).get(name, b"").decode("utf-8", "replace")
+        return (dict(self.headers).get(name) or b"").decode("utf-8", "replace")
 
     @property
     def cause(self) -> str:

@@ -27,9 +27,9 @@ OUR_HEADERS = frozenset({CAUSE, DETAIL, AGENT, FROM_TOPIC, FROM_PARTITION, FROM_
 
 log = structlog.get_logger()
 
-Headers = list[tuple[str, bytes]]
-Send = Callable[[bytes | None, bytes | None, Headers], Awaitable[None]]
-"""Publish a key, a value and headers to the dead letters; returns once Kafka has them."""
+Headers = list[tuple[str, bytes | None]]
+Send = Callable[[bytes | None, bytes, Headers], Awaitable[None]]
+"""Publish a key, a value and headers to the dead letters; returns once Kafka has them. aiokafka refuses neither key nor value."""
 
 
 def headers_of(letter: DeadLetter) -> Headers:
@@ -99,6 +99,6 @@ class DeadLetters:
                     partition=letter.record.partition, offset=letter.record.offset)  # fmt: skip
         headers = headers_of(letter)
         try:
-            await self._send(letter.record.key, letter.record.value, headers)
+            await self._send(letter.record.key, letter.record.value or b"", headers)
         except MessageSizeTooLargeError:
-            await self._send(None, None, headers[-len(OUR_HEADERS) :])
+            await self._send(None, b"", headers[-len(OUR_HEADERS) :])

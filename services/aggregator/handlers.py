@@ -13,6 +13,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage as Message
 from faststream.kafka.message import KafkaAckableMessage
 
+from chassis.kafka import tolerate_unreadable_records
 from contracts import counters_updated, identity_changed, usage_reported
 from services.aggregator.errors import StoppedError
 from services.aggregator.outgoing import Outgoing
@@ -84,6 +85,7 @@ async def _acknowledge(message: Message) -> None:
 
 def create_broker(bootstrap: str, prefix: str, handlers: Handlers, *, max_records: int) -> KafkaBroker:
     """Both subscriptions; topics are made from their cards, never by a subscription."""
+    tolerate_unreadable_records()
     broker = KafkaBroker(
         bootstrap.split(","),
         client_id="aggregator",

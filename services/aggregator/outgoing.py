@@ -46,7 +46,7 @@ class Outgoing:
         for letter in letters:
             await self.letters.publish(letter)
 
-    async def _send(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    async def _send(self, key: bytes | None, value: bytes, headers: Headers) -> None:
         for delay in RETRY_DELAYS_S:
             try:
                 await self._producer.send_and_wait(self._dead, value, key, headers=headers)

@@ -99,16 +99,21 @@ class RegistryClient:
         self._asked = float("-inf")
         self._asking = asyncio.Lock()
         self.directory = Directory()
+        self.reached = False
+        """Whether identity answered when last asked: what cannot be undone is not done by a registry that may be old."""
 
     async def refresh(self) -> bool:
         """Ask identity; whether something changed. Unreachable: said once a try, nothing changes."""
         async with self._asking:
             self._asked = monotonic()
             try:
-                return await self._ask()
+                changed = await self._ask()
             except (httpx.HTTPError, msgspec.MsgspecError) as error:
                 log.warning("The registry cannot be read; the last one stands", cause=repr(error))
-                return False
+                changed, self.reached = False, False
+            else:
+                self.reached = True
+            return changed
 
     async def _ask(self) -> bool:
         answer = await self._http.get("/internal/registry", headers={"If-None-Match": self._tag})

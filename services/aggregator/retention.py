@@ -37,7 +37,7 @@ class Retention:
         for zone, uais in _by_zone(directory).items():
             for chunk in _chunks(uais):
                 await with_retries(lambda zone=zone, chunk=chunk: self._purge(chunk, zone, now))  # type: ignore[misc]
-        for chunk in _chunks(ended(directory, now)):
+        for chunk in _chunks(ended(directory, now) if self._registry.reached else []):
             await with_retries(lambda chunk=chunk: self._forget(chunk))  # type: ignore[misc]
         async with self._pool.acquire() as connection:
             await store.purge_parked(connection, self._clock.real_now() - PARKED_KEPT)

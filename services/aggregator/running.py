@@ -76,6 +76,9 @@ class Aggregator:
                 await asyncio.Event().wait()
         except (SQLAlchemyError, asyncpg.PostgresError, OSError, KafkaError, TimeoutError) as error:
             self.stop(StartError(f"cannot start: {error!r}"))
+        except Exception as error:
+            log.exception("The aggregator failed at its start in a way that nobody foresaw: report this")
+            self.stop(StartError(f"cannot start: {error!r}"))
         finally:
             self._consuming = False
 

@@ -23,10 +23,13 @@ from services.aggregator.sheet import censuses, fold, needed, own_sheet, period_
 
 ESTABLISHMENTS_AT_ONCE = 1000
 """Locks of one transaction: PostgreSQL has room for a few thousand over all sessions (max_locks_per_transaction)."""
+UNPARKED_AT_ONCE = 50
+"""Establishments whose parked reports are read at once: 35 days of an hourly family are some thousand reports of each."""
 RETRY_DELAYS_S: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 """A restart of PostgreSQL takes a few seconds; past this, stopping says more than waiting."""
 TRANSIENT = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
+_BESIDE_GRANTS = (metrics.PARKED, "outside_grants")
 _NAMES = {family.number: family.name for family in CATALOGUE.families.values()}
 
 log = structlog.get_logger()
@@ -65,11 +68,13 @@ class Reports:
         self._registry = registry
         self._clock = clock
         self._numbered = Directory()
+        self._looked_through: Directory | None = None
         self._numbers: dict[str, int] = {}
 
     async def flush(self, records: Sequence[Record]) -> Flushed:
         """Judge, merge and commit; StoreUnavailableError when PostgreSQL stays away. Repeating it changes nothing but counters."""
         docket, arrivals = await self._judge(records)
+        _alarm(docket.outcomes)
         flushed = Flushed(dead=docket.dead)
         chunks = _chunks(arrivals, docket.parked) or [([], [])]
         for number, (reports, parked) in enumerate(chunks):
@@ -91,7 +96,7 @@ class Reports:
         """The registry as it stands, all its agents numbered."""
         directory = self._registry.directory
         if directory is not self._numbered:
-            self._numbers = await with_retries(lambda: self._number(list(directory.keys)))
+            self._numbers = {**self._numbers, **await with_retries(lambda: self._number(list(directory.keys)))}
             self._numbered = directory
         return directory, self._numbers
 
@@ -158,24 +163,29 @@ class Reports:
         return Counter((agents[key.agent], outcome, cause) for key in keys)
 
     async def refresh(self) -> bool:
-        """Ask identity for news; whether there are any."""
-        return await self._registry.refresh()
+        """Ask identity for news; whether parked reports were last looked through under another registry than the one that stands.
+
+        Not whether this question brought the news: a flush that met something unknown may have asked first.
+        """
+        await self._registry.refresh()
+        return self._registry.directory is not self._looked_through
 
     async def unpark(self) -> Flushed:
         """Merge the parked reports that a grant, a convention or an upgrade has let in."""
-        flushed = Flushed()
+        flushed, directory = Flushed(), self._registry.directory
         async with self._pool.acquire() as connection:
-            uais = await store.parked_uais(connection)
-        for first in range(0, len(uais), ESTABLISHMENTS_AT_ONCE):
-            chunk = uais[first : first + ESTABLISHMENTS_AT_ONCE]
+            uais = await store.parked_uais(connection, CATALOGUE.version)
+        for first in range(0, len(uais), UNPARKED_AT_ONCE):
+            chunk = uais[first : first + UNPARKED_AT_ONCE]
             await with_retries(lambda chunk=chunk: self._unpark(chunk, flushed))  # type: ignore[misc]
+        self._looked_through = directory
         return flushed
 
     async def _unpark(self, uais: Sequence[str], flushed: Flushed) -> None:
         docket = Docket(*await self._known(), self._clock.now())
         async with self._pool.acquire() as connection, connection.transaction():
             await store.lock(connection, uais)
-            parked = await store.parked_of(connection, uais)
+            parked = await store.parked_of(connection, uais, CATALOGUE.version)
             arrivals = docket.reconsider(parked)
             waiting = {report.key for report in docket.parked}
             gone = [report.key for report in parked if report.key not in waiting]
@@ -194,11 +204,20 @@ def _is_frozen(key: Key, sheets: dict[Any, Any]) -> bool:
     return sheet is not None and sheet.frozen
 
 
+def _alarm(outcomes: Counter[tuple[str, str, str]]) -> None:
+    beside = {agent: n for (agent, outcome, cause), n in outcomes.items() if (outcome, cause) == _BESIDE_GRANTS}
+    if beside:
+        log.warning(
+            "Reports beside their agents' grants wait: add the grants or correct the agents; a stolen key looks like this too",
+            reports=beside,
+        )
+
+
 async def _park(connection: asyncpg.Connection, parked: Sequence[Parked]) -> Counter[tuple[str, str, str]]:
     """Merge parked reports with those that wait already."""
     if not parked:
         return Counter()
-    newest = {report.key: report for report in parked}
+    newest = {report.key: report for report in sorted(parked, key=lambda report: report.catalogue)}
     known = await store.read_parked(connection, list(newest))
     merged = merge(known, [(report.key, report.state) for report in parked])
     await store.write_parked(connection, [newest[key]._replace(state=state) for key, state in merged.states.items()])

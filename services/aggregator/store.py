@@ -213,29 +213,30 @@ async def read_parked(connection: asyncpg.Connection, keys: Sequence[ParkedKey])
     return {keys[row[0] - 1]: State(*row[1:5]) for row in rows}
 
 
-async def parked_uais(connection: asyncpg.Connection) -> list[str]:
-    """Establishments of which something is parked."""
-    return [row[0] for row in await connection.fetch("select distinct uai from usage.parked order by uai")]
+async def parked_uais(connection: asyncpg.Connection, catalogue: int) -> list[str]:
+    """Establishments of which something is parked that `catalogue` can read."""
+    rows = await connection.fetch("select distinct uai from usage.parked where catalogue <= $1 order by uai", catalogue)
+    return [row[0] for row in rows]
 
 
-async def parked_of(connection: asyncpg.Connection, uais: Sequence[str]) -> list[Parked]:
-    """All parked reports of these establishments."""
+async def parked_of(connection: asyncpg.Connection, uais: Sequence[str], catalogue: int) -> list[Parked]:
+    """The parked reports of these establishments that `catalogue` can read."""
     rows = await connection.fetch(
         f"""select agent, uai, family, grain, start, restatement, cut, {_MS.format("as_of")}, cells, cause, catalogue
-        from usage.parked where uai = any($1::text[])""",
-        uais,
-    )
+        from usage.parked where uai = any($1::text[]) and catalogue <= $2""",
+        uais, catalogue,
+    )  # fmt: skip
     return [Parked(ParkedKey(*row[:5]), State(*row[5:9]), row[9], row[10]) for row in rows]
 
 
 _WRITE_PARKED = f"""
-insert into usage.parked (agent, uai, family, grain, start, restatement, cut, as_of, cells, cause, catalogue, parked_at)
+insert into usage.parked as p (agent, uai, family, grain, start, restatement, cut, as_of, cells, cause, catalogue, parked_at)
 select agent, uai, family, grain, start, restatement, cut, {_AT_MS.format("as_of")}, cells, cause, catalogue, now()
 from unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::bigint[], $7::boolean[], $8::bigint[],
     $9::bytea[], $10::text[], $11::int[])
     as k (agent, uai, family, grain, start, restatement, cut, as_of, cells, cause, catalogue)
 on conflict (agent, uai, family, grain, start) do update set {_STATE}, cause = excluded.cause,
-    catalogue = excluded.catalogue, parked_at = excluded.parked_at
+    catalogue = greatest(p.catalogue, excluded.catalogue), parked_at = excluded.parked_at
 """
 
 

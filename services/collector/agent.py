@@ -168,18 +168,23 @@ class Agent:
     def _turn(self, establishment: EstablishmentSettings, *, to_the_end: bool = False) -> bool:
         service = self._service(establishment)
         unread = service.turn(self._clock.now(), budget=TURN_BYTES, to_the_end=to_the_end)
-        self._tell("source_not_observed", establishment.uai, service.problems)
-        self._tell("census_not_put_away", establishment.uai, service.census.problems)
-        self._tell("census_refused", establishment.uai, service.census.faults)
+        self._tell("source_not_observed", service, service.problems)
+        self._tell("census_not_put_away", service, service.census.problems)
+        self._tell("census_refused", service, service.census.faults)
         return unread
 
-    def _tell(self, event: str, uai: str, problems: list[str]) -> None:
-        """Once when they change, not at every turn."""
-        if problems != self._told.get((event, uai), []):
-            self._told[event, uai] = list(problems)
+    def _tell(self, event: str, service: EstablishmentService, problems: list[str]) -> None:
+        """Once when they change, not at every turn; kept for `agent status`."""
+        uai = service.settings.uai
+        if problems == self._told.get((event, uai)):
+            return
+        if problems or self._told.get((event, uai)):
             _log.warning(
                 event, uai=uai, problems=problems[:MOST_TOLD] or "none any more", more=len(problems[MOST_TOLD:])
             )
+        with self._store.transaction():
+            self._store.problems.save(service.number, event, problems[:MOST_TOLD])
+        self._told[event, uai] = list(problems)
 
     def _due_messages(self, establishment: EstablishmentSettings) -> list[tuple[UsageReported, list[DuePeriod]]]:
         return self._service(establishment).messages(self._settings.agent, self._clock.now())

@@ -107,14 +107,22 @@ def status(settings: AgentSettings) -> dict[str, Any]:
                 "state": str(settings.state),
                 "establishments": [_status_of(store, establishment) for establishment in settings.establishments],
             }
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise StateUnavailableError(f"{settings.state} cannot be read ({error}): has this agent run yet?") from error
 
 
 def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, Any]:
     number = store.find_establishment(establishment.uai)
     if number is None:
-        return {"uai": establishment.uai, "sources": {}, "files": [], "census": summary(()), **_NOTHING}
+        return {
+            "uai": establishment.uai,
+            "sources": {},
+            "files": [],
+            "census": summary(()),
+            **_NOTHING,
+            "problems": {},
+            "set_aside": {},
+        }
     positions = store.positions(number)
     return {
         "uai": establishment.uai,
@@ -132,6 +140,8 @@ def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, 
         "to_publish": len(store.due(number)),
         "held": sum(period.held for period in store.periods(number)),
         "acknowledged": _utc(store.acknowledged(number)),
+        "problems": store.problems.of(number),
+        "set_aside": _set_aside(store, number),
     }
 
 
@@ -140,6 +150,16 @@ def _followed(store: Store, number: int, establishment: EstablishmentSettings) -
     for name, paths in ((JOURNAL, sources.journal_paths), (ACCESS_LOG, sources.access_log_paths)):
         if paths:
             yield name, store.source(number, name)
+
+
+def _set_aside(store: Store, number: int) -> dict[str, int]:
+    """Lines set aside since the state began, by reason: what the agent's diagnostics report day by day."""
+    found: Counter[str] = Counter()
+    for period in store.periods(number, "diagnostics"):
+        if period.grain == "day":
+            for code, count in store.cells_of(number, period).items():
+                found[CATALOGUE.cells[code].measure] += count
+    return dict(sorted(found.items()))
 
 
 def _utc(instant: float | None) -> str | None:

@@ -145,6 +145,7 @@ def _told_status(found: dict[str, Any]) -> Iterator[str]:
         )
         for name, source in each["sources"].items():
             yield f"  {name}: {source['bytes']:,} bytes read, observed until {source['observed_until'] or '-'}"
+        yield from told_problems(each)
         yield from _told_census(each["census"])
 
 
@@ -154,6 +155,14 @@ def _told_census(census: dict[str, Any]) -> Iterator[str]:
         where = [f"census {fault['date']}".strip(), fault["file"], f"line {fault['line']}" if fault["line"] else ""]
         said = " ".join(filter(None, (fault["reason"], fault["column"])))
         yield f"  refused, {', '.join(filter(None, where))}: {said}"
+
+
+def told_problems(each: dict[str, Any]) -> Iterator[str]:
+    """What an establishment's status says that its operator should look at."""
+    for event, details in each["problems"].items():
+        yield from (f"  {event.replace('_', ' ')}: {detail}" for detail in details)
+    if each["set_aside"]:
+        yield "  set aside: " + ", ".join(f"{n:,} {reason}" for reason, n in each["set_aside"].items())
 
 
 def _told_restate(found: dict[str, Any]) -> Iterator[str]:

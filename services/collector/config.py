@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from chassis.clock import Clock
+from chassis.clock import Clock, parse_instant
 from contracts.catalogue import CATALOGUE
 from contracts.uai import InvalidUaiError, parse_uai
 from services.collector.errors import SettingsError
@@ -236,7 +236,7 @@ def _check_grants(path: Path, where: str, grants: tuple[GrantSettings, ...]) -> 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(str(path), "", "there is no such file") from None
     except OSError as error:
@@ -264,9 +264,6 @@ def _clock() -> Clock:
     if not text:
         return Clock()
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError("environment", "TERRITORIALE_NOW", f"{text!r} is not an ISO instant") from None
-    if instant.tzinfo is None:
-        raise SettingsError("environment", "TERRITORIALE_NOW", f"{text!r} has no offset")
-    return Clock(instant)
+        return Clock(parse_instant(text))
+    except ValueError as error:
+        raise SettingsError("environment", "TERRITORIALE_NOW", str(error)) from None

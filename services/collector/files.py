@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def find(folder: Path, patterns: Sequence[str]) -> tuple[list[Path], list[str]]:
     missing = []
     for pattern in patterns:
         path = folder / pattern
-        matches = [path] if path.exists() else _matches(folder, pattern)
+        matches = [path] if os.path.exists(path) else _matches(folder, pattern)  # noqa: PTH110 - False where one may not look, too
         if not matches:
             missing.append(pattern)
         found.update(dict.fromkeys(match.resolve() for match in matches))
@@ -50,7 +51,7 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
     if not has_magic(pattern):
         return []
     paths = (folder / name for name in glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - takes `..` and absolute paths
-    return sorted(path for path in paths if path.is_file())
+    return sorted(path for path in paths if os.path.isfile(path))  # noqa: PTH113 - as above
 
 
 def digest(head: bytes) -> bytes:

@@ -43,6 +43,7 @@ class Recounting(JournalSource):
                 number, self._starts(), now=now.timestamp(), restatement=self._restatement, kept=self._not_ours
             )
             self.turn(now, budget=_EVERYTHING, to_the_end=True)
+        store.flush()
         known = ((file, position) for source, file, position in store.positions(number) if source == self.name)
         return sorted(file for file, position in known if self._reached.get(file, 0) < position)
 

@@ -46,6 +46,10 @@ CREATE TABLE IF NOT EXISTS census_file (
     written INTEGER NOT NULL, counted INTEGER NOT NULL, rows INTEGER NOT NULL, story BLOB NOT NULL,
     PRIMARY KEY (establishment, day, file)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS problem (
+    establishment INTEGER NOT NULL, event TEXT NOT NULL, place INTEGER NOT NULL, detail TEXT NOT NULL,
+    PRIMARY KEY (establishment, event, place)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS small_profile (
     establishment INTEGER NOT NULL, month TEXT NOT NULL, profiles TEXT NOT NULL, PRIMARY KEY (establishment, month)
 ) WITHOUT ROWID;

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from services.collector.access_log.open_sessions import OpenSessions
 from services.collector.census.records import CensusRecords
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
 from services.collector.local_calendar import Period
 from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, StoredSet
+from services.collector.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,15 +69,19 @@ class Store:
         """`read_only`: the state as it stands, while its agent may be running."""
         if read_only:
             self._connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
-            self.censuses = CensusRecords(self._connection)
+            self._share(self._connection)
             return
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self.censuses = CensusRecords(self._connection)
+        self._share(self._connection)
         try:
             self._prepare()
         except sqlite3.DatabaseError:
             self._connection.close()
             raise
+
+    def _share(self, connection: sqlite3.Connection) -> None:
+        self.censuses, self.problems = CensusRecords(connection), Problems(connection)
+        self.open_sessions = OpenSessions(connection)
 
     def _prepare(self) -> None:
         run = self._connection.execute
@@ -111,6 +117,13 @@ class Store:
             self._roll_back()
             raise
 
+    def flush(self) -> None:
+        """Have on the disk what was committed, against a power cut too: else the last commits may be those of before."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            raise StateUnavailableError(f"the state cannot be written: {error}") from error
+
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
@@ -139,28 +152,16 @@ class Store:
         return SourceState(*row) if row else SourceState()
 
     def save_source(self, establishment: int, name: str, state: SourceState) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", (establishment, name, *state)
-        )
-
-    def open_sessions(self, establishment: int) -> bytes | None:
-        """What its access log leaves open where it was left; None at the beginning."""
-        row = self._connection.execute(
-            "SELECT state FROM open_sessions WHERE establishment = ?", (establishment,)
-        ).fetchone()
-        return row[0] if row else None
-
-    def save_open_sessions(self, establishment: int, state: bytes) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO open_sessions VALUES (?, ?)", (establishment, state))
+        query = "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)"
+        self._connection.execute(query, (establishment, name, *state))
 
     def heartbeats(self, establishment: int, source: str) -> list[Span]:
         query = "SELECT first, last FROM heartbeat WHERE establishment = ? AND source = ? ORDER BY first"
         return self._connection.execute(query, (establishment, source)).fetchall()
 
     def save_heartbeats(self, establishment: int, source: str, spans: Iterable[Span]) -> None:
-        self._connection.execute(
-            "DELETE FROM heartbeat WHERE establishment = ? AND source = ?", (establishment, source)
-        )
+        query = "DELETE FROM heartbeat WHERE establishment = ? AND source = ?"
+        self._connection.execute(query, (establishment, source))
         rows = ((establishment, source, first, last) for first, last in spans)
         self._connection.executemany("INSERT INTO heartbeat VALUES (?, ?, ?, ?)", rows)
 
@@ -295,9 +296,8 @@ class Store:
 
     def cells(self, period: int) -> list[tuple[int, int]]:
         """Cells of a period in ascending order of code."""
-        return self._connection.execute(
-            "SELECT code, count FROM cell WHERE period = ? ORDER BY code", (period,)
-        ).fetchall()
+        query = "SELECT code, count FROM cell WHERE period = ? ORDER BY code"
+        return self._connection.execute(query, (period,)).fetchall()
 
     def mark_published(self, establishment: int, sent: Iterable[DuePeriod], *, real_now: float) -> None:
         """What Kafka acknowledged; a period that changed meanwhile stays marked, its revision being greater."""

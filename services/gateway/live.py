@@ -175,10 +175,10 @@ def live_router(live: Live) -> APIRouter:
     return router
 
 
-def _uais(values: Iterable[bytes]) -> Iterable[str]:
+def _uais(values: Iterable[bytes | None]) -> Iterable[str]:
     """Establishments that messages name; one that cannot be read names nobody."""
     for value in values:
         try:
-            yield _decode(value).uai
+            yield _decode(value or b"").uai
         except (msgspec.MsgspecError, UnicodeDecodeError):
             log.warning("a message of counters.updated.v1 cannot be read and is passed over")

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.establishment_type import kind_of
 from contracts.packed import pack, unpack
 from contracts.signing import public_from_text, public_to_text, sign, verify
 from contracts.uai import InvalidUaiError, parse_uai
@@ -58,3 +59,22 @@ def test_a_signature_is_of_one_value_and_one_key():
     assert not verify(public, signature, b"State")
     assert not verify(other.public_key(), signature, b"state")
     assert not verify(public, b"no base64!", b"state")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("college", "college"),
+        ("Collège privé", "college"),
+        ("lycee_professionnel", "lycee"),
+        ("EREA", "lycee"),
+        ("École élémentaire", "ecole"),
+        ("ecole-maternelle", "ecole"),
+        ("Primaire", "ecole"),
+        ("maternelle", "ecole"),
+        ("centre de vacances", None),
+        ("", None),
+    ],
+)
+def test_a_type_names_a_kind_whatever_its_spelling(text, kind):
+    assert kind_of(text) == kind

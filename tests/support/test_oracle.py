@@ -14,7 +14,7 @@ import pytest
 from tests.support import oracle as package
 from tests.support.oracle import Oracle
 from tests.support.oracle.activities import in_window
-from tests.support.oracle.cells import Cell, extremes, rate, total
+from tests.support.oracle.cells import Cell
 from tests.support.oracle.days import hours_of, school_year, window_of
 from tests.support.oracle.journal import SetAside, decode
 from tests.support.territories import (
@@ -326,25 +326,6 @@ def test_activities_by_level(tmp_path):
         "6EME": 3,
         "AUTRE": 3,
     }
-
-
-def test_totals_say_what_they_leave_out_and_rates_are_made_last():
-    assert total([Cell(Fraction(3)), Cell(None, "nd"), Cell(None, "na")]) == Cell(Fraction(3), "partial", left_out=1)
-    assert total([Cell(None, "s"), Cell(None, "nd")]) == Cell(None, "nd", left_out=2)
-    rates = [rate(Cell(Fraction(1)), Cell(Fraction(2))), rate(Cell(Fraction(3)), Cell(Fraction(98)))]
-    assert total([*rates, rate(Cell(Fraction(0)), Cell(Fraction(0)))]).value == Fraction(4, 100)
-
-
-def test_extremes_need_two_different_values_and_mark_ties():
-    assert extremes({"a": Cell(Fraction(1)), "b": Cell(Fraction(1))}) == (set(), set())
-    column = {
-        "a": Cell(Fraction(1)),
-        "b": Cell(Fraction(9), "partial"),
-        "c": Cell(Fraction(3)),
-        "d": Cell(Fraction(3)),
-        "e": Cell(None, "nd"),
-    }
-    assert extremes(column) == ({"c", "d"}, {"a"})
 
 
 def test_order_and_search(tmp_path):

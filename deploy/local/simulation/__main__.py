@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chassis.clock import Clock
+from chassis.clock import Clock, parse_instant
 from deploy.local.simulation.live import Simulation
 from deploy.local.simulation.preparation import DEFAULT_SEED, FolderInUseError, NotPreparedError, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 FOLDER = click.option(
     "--folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="The territory."
@@ -80,12 +80,9 @@ def _instant(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not an ISO instant") from None
-    if instant.tzinfo is None:
-        raise click.BadParameter(f"{text!r} needs an offset")
-    return instant
+        return parse_instant(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
 from contracts.answers import AnswerCell
 from services.aggregator.query.figures import Figures, Total
-from services.aggregator.query.states import NAMES, PARTIAL, WHOLE, has_value
+from services.aggregator.query.states import NAMES, PARTIAL, has_value
 
 DECIMALS = 6
 """Of rates and shares; an exact fraction would say more than a screen can show."""
-_WITHOUT_VALUE = [AnswerCell(None, state) for state in NAMES]
 
 
 def cells(figures: Figures) -> Iterator[AnswerCell]:
@@ -21,10 +21,9 @@ def cells(figures: Figures) -> Iterator[AnswerCell]:
     values = _rounded(figures)
     if not figures.state.any():
         return map(AnswerCell, values)
-    shares = figures.share.tolist()
-    return (
-        _cell(value, state, share) for value, state, share in zip(values, figures.state.tolist(), shares, strict=True)
-    )
+    for place in np.flatnonzero(~has_value(figures.state)).tolist():
+        values[place] = None
+    return map(AnswerCell, values, map(NAMES.__getitem__, figures.state.tolist()), _shares(figures))
 
 
 def total_cell(total: Total, *, rate: bool) -> AnswerCell:
@@ -36,21 +35,17 @@ def total_cell(total: Total, *, rate: bool) -> AnswerCell:
     return AnswerCell(value, NAMES[total.state], _share(total.state, total.share), left_out)
 
 
-def _rounded(figures: Figures) -> list[float] | list[int]:
+def _rounded(figures: Figures) -> list[float | int | None]:
     shown = np.where(has_value(figures.state), figures.value, 0.0)
-    if figures.denominator is None:
-        counts: list[int] = shown.astype(np.int64).tolist()
-        return counts
-    rates: list[float] = shown.round(DECIMALS).tolist()
-    return rates
+    values = shown.astype(np.int64) if figures.denominator is None else shown.round(DECIMALS)
+    return cast("list[float | int | None]", values.tolist())
 
 
-def _cell(value: float, state: int, share: float) -> AnswerCell:
-    if state == WHOLE:
-        return AnswerCell(value)
-    if state < PARTIAL:
-        return _WITHOUT_VALUE[state]
-    return AnswerCell(value, NAMES[state], _share(state, share))
+def _shares(figures: Figures) -> Iterator[float | None]:
+    """Of partial lines; many lines miss the same minutes, and each distinct share is rounded once."""
+    shares = np.where(figures.state == PARTIAL, figures.share, np.nan).tolist()
+    rounded = {share: round(share, DECIMALS) for share in set(shares) if not math.isnan(share)}
+    return map(rounded.get, shares)
 
 
 def _share(state: int, share: float) -> float | None:

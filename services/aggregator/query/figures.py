@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.aggregator.query.columns import ReadyColumn
-from services.aggregator.query.matrix import Counts
+from services.aggregator.query.matrix import Counts, Indexes
 from services.aggregator.query.readings import Readings
 from services.aggregator.query.release import SOCIAL, release
 from services.aggregator.query.rights import judge
@@ -17,6 +17,7 @@ from services.aggregator.query.states import (
     NA,
     PARTIAL,
     WHOLE,
+    Flags,
     States,
     first_that_applies,
     has_value,
@@ -111,27 +112,49 @@ class Door:
 
 def total(figures: Figures) -> Total:
     """The sum over lines with a value, or Σ numerators / Σ denominators; says how many lines it lacks."""
-    shown = has_value(figures.state)
-    left_out = int(np.isin(figures.state, LEFT_OUT).sum())
-    if not shown.any():
-        return Total(_why_none(figures.state), np.nan, np.nan, left_out)
-    value = figures.numerator[shown].sum()
-    if figures.denominator is not None:
-        value = value / figures.denominator[shown].sum()
-    return Total(_state_of_sum(figures.state, left_out), float(value), _share(figures, shown), left_out)
+    return totals(
+        Figures(
+            state=figures.state[:, None],
+            numerator=figures.numerator[:, None],
+            denominator=None if figures.denominator is None else figures.denominator[:, None],
+            observed=figures.observed[:, None],
+            elapsed=figures.elapsed[:, None],
+        )
+    )[0]
 
 
-def _why_none(states: States) -> int:
+def totals(figures: Figures) -> list[Total]:
+    """The total of each column of figures whose arrays are lines × columns."""
+    states = figures.state
+    shown = has_value(states)
+    some: Flags = np.any(shown, axis=0)
+    left_out = _IS_LEFT_OUT[states].sum(axis=0)
+    below: Counts | Flags = some if figures.denominator is None else _sum_of(figures.denominator, shown)
+    state = np.where(some, _states_of_sums(states, left_out), _why_none(states))
+    value = _divided(_sum_of(figures.numerator, shown), below)
+    share = _divided(_sum_of(figures.observed, shown), _sum_of(figures.elapsed, shown))
+    return list(map(Total, state.tolist(), value.tolist(), share.tolist(), left_out.tolist()))
+
+
+_IS_LEFT_OUT = np.isin(np.arange(ESTIMATED + 1), LEFT_OUT)
+
+
+def _sum_of(counts: Counts, shown: Flags) -> Counts:
+    added: Counts = np.where(shown, counts, 0.0).sum(axis=0)
+    return added
+
+
+def _divided(top: Counts, below: Counts | Flags) -> Counts:
+    """NaN where there is nothing to divide by."""
+    return np.where(below > 0, top / np.where(below > 0, below, 1.0), np.nan)
+
+
+def _why_none(states: States) -> States:
     """Why a total has no number: the first state among its lines; of no line at all it is without object."""
-    return int(states.min()) if states.size else NA
+    first: States = states.min(axis=0, initial=NA)
+    return first
 
 
-def _state_of_sum(states: States, left_out: int) -> int:
-    if left_out or (states == PARTIAL).any():
-        return PARTIAL
-    return ESTIMATED if (states == ESTIMATED).any() else WHOLE
-
-
-def _share(figures: Figures, shown: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    elapsed = figures.elapsed[shown].sum()
-    return float(figures.observed[shown].sum() / elapsed) if elapsed else np.nan
+def _states_of_sums(states: States, left_out: Indexes) -> States:
+    partial = (left_out > 0) | (states == PARTIAL).any(axis=0)
+    return np.where(partial, PARTIAL, np.where((states == ESTIMATED).any(axis=0), ESTIMATED, WHOLE)).astype(np.int8)

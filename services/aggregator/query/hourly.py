@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -15,7 +15,7 @@ from contracts.answers import HourlyPoint, HourlySeries
 from contracts.catalogue import CATALOGUE
 from contracts.periods import bounds, hours_of_day
 from services.aggregator.query.cells import total_cell
-from services.aggregator.query.figures import Figures, total
+from services.aggregator.query.figures import Figures, totals
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes
 from services.aggregator.query.observation import ACCESS_LOG, GRACE, JOURNAL, MINUTES
@@ -32,17 +32,20 @@ CODES = Codes(code for codes in MINUTES.values() for code in codes)
 _CONNECTIONS = next(c for c in CATALOGUE.tables["connexions.authentifiees"].columns if c.id == "total.all")
 _ONE_DAY = timedelta(days=1)
 
-HOUR_TYPE = np.dtype([("start", ">i8"), ("total", ">i8"), ("cut", "?")])
-"""One hour report as the store hands it over: UTC second of its start, connections, whether it is cut."""
-
 
 @dataclass(frozen=True)
 class Hours:
-    """The hour reports of one family of an establishment; an hour may come once per agent."""
+    """The hour reports of one family: the first `sizes[0]` are of `uais[0]`, and so on; an hour may come once per agent.
 
-    uai: str
+    `starts`: UTC second of each one's start; `totals`: connections; `cut`: whether it is cut.
+    """
+
     family: int
-    reports: NDArray[np.void]
+    uais: Sequence[str]
+    sizes: Sequence[int]
+    starts: NDArray[np.int64]
+    totals: Counts
+    cut: Flags
 
 
 def days(today: date) -> list[date]:
@@ -88,26 +91,22 @@ class Clockface:
         return self.slots[places[known]], known
 
     def added(self, of_hours: Counts) -> Counts:
-        """By line and slot, from by line and hour: the two hours of one label are added."""
+        """By line and slot, from by line and hour: the two hours of one label, which follow each other, are added."""
+        if np.array_equal(self.slots, np.arange(DAYS * LABELS)):  # no change of hour, as in most weeks
+            return of_hours
         by_slot = np.zeros((len(of_hours), DAYS * LABELS))
-        np.add.at(by_slot.T, self.slots, of_hours.T)
+        first_of_slot = np.flatnonzero(np.diff(self.slots, prepend=-1))
+        by_slot[:, self.slots[first_of_slot]] = np.add.reduceat(of_hours, first_of_slot, axis=1)
         return by_slot
 
 
 def series(roll: Roll, moment: Moment, piles: Piles, hours: Sequence[Hours]) -> HourlySeries:
     """One point per day and label."""
-    figures = _Board(roll, moment, piles).figures(hours)
-    points = [
-        HourlyPoint(day, label, total_cell(total(_slot(figures, number * LABELS + label)), rate=False))
-        for number, day in enumerate(days(moment.today))
-        for label in range(LABELS)
-    ]
-    return HourlySeries(points)
-
-
-def _slot(figures: Figures, slot: int) -> Figures:
-    of_slot = [array[:, slot] for array in (figures.numerator, figures.observed, figures.elapsed)]
-    return Figures(figures.state[:, slot], of_slot[0], None, of_slot[1], of_slot[2])
+    slots = [(day, label) for day in days(moment.today) for label in range(LABELS)]
+    of_slots = totals(_Board(roll, moment, piles).figures(hours))
+    return HourlySeries(
+        [HourlyPoint(*slot, total_cell(of_slot, rate=False)) for slot, of_slot in zip(slots, of_slots, strict=True)]
+    )
 
 
 @dataclass(frozen=True)
@@ -173,14 +172,19 @@ class _Board:
 
     def _counts(self, family: int, hours: Sequence[Hours]) -> tuple[Counts, Flags]:
         value, cut = np.zeros(self._size), np.zeros(self._size, np.bool_)
-        for heap in hours:
-            if heap.family == family:
-                line = self._roll.place[heap.uai]
-                clock = self._clocks[self._roll.lines[line].zone]
-                slots, known = clock.slots_of(heap.reports["start"])
-                np.add.at(value[line], slots, heap.reports["total"][known])
-                cut[line, slots[heap.reports["cut"][known]]] = True
+        for reports in (heap for heap in hours if heap.family == family):
+            lines = np.repeat([self._roll.place[uai] for uai in reports.uais], reports.sizes)
+            for zone, of_zone in self._by_zone(lines):
+                slots, known = self._clocks[zone].slots_of(reports.starts[of_zone])
+                places = lines[of_zone][known] * self._size[1] + slots
+                value += np.bincount(places, reports.totals[of_zone][known], value.size).reshape(self._size)
+                cut.ravel()[places[reports.cut[of_zone][known]]] = True
         return value, cut
+
+    def _by_zone(self, lines: Indexes) -> Iterator[tuple[str, Indexes]]:
+        """Each zone, and which of `lines` are in it."""
+        numbers = self._roll.zone_of[lines]
+        return ((zone, np.flatnonzero(numbers == number)) for number, zone in enumerate(self._roll.zones))
 
     def _seen(self, family: str) -> _Seen:
         """What one source saw; hours that ended less than `GRACE` ago are not held against a line."""

@@ -12,6 +12,8 @@ Counts = NDArray[np.float64]
 """Counts as doubles: exact below 2**53, far above MAX_COUNT times any number of lines, and fast to add."""
 Indexes = NDArray[np.int64]
 _CODES = 1 << 16
+_BLOCK = 128
+"""Sheets unpacked together: enough to make a Python step per block cheap, few enough to stay in the processor's cache."""
 
 
 class Codes:
@@ -39,34 +41,23 @@ class Codes:
 def dense(packed: Sequence[bytes], codes: Codes) -> Counts:
     """Counts of the wanted codes, one row per packed sheet (contracts.packed); absent cells are 0."""
     matrix = np.zeros((len(packed), len(codes)))
-    if not any(packed):
-        return matrix
-    sizes = np.fromiter(map(len, packed), np.int64, len(packed))
-    buffer = np.frombuffer(b"".join(packed), np.uint8)
-    offsets = np.cumsum(sizes) - sizes
-    filled = np.flatnonzero(sizes)
-    widths = np.zeros(len(packed), np.int64)
-    widths[filled] = buffer[offsets[filled]]
-    lengths = np.where(sizes > 0, (sizes - 1) // (2 + widths), 0)
-    columns = codes.lookup[_codes_of(packed, lengths)]
-    kept = np.flatnonzero(columns >= 0)
-    ends = np.cumsum(lengths)
-    rows = np.searchsorted(ends, kept, side="right")
-    places = kept - (ends - lengths)[rows]
-    starts = offsets[rows] + 1 + 2 * lengths[rows] + places * widths[rows]
-    matrix[rows, columns[kept]] = _counts_at(buffer, starts, widths[rows])
+    by_width: dict[int, list[int]] = {}
+    for row, sheet in enumerate(packed):
+        if sheet:
+            by_width.setdefault(sheet[0], []).append(row)
+    for width, rows in by_width.items():
+        for begin in range(0, len(rows), _BLOCK):
+            _scatter(matrix, packed, rows[begin : begin + _BLOCK], width, codes)
     return matrix
 
 
-def _codes_of(packed: Sequence[bytes], lengths: Indexes) -> NDArray[np.uint16]:
-    pieces = [sheet[1 : 1 + 2 * length] for sheet, length in zip(packed, lengths.tolist(), strict=True)]
-    return np.frombuffer(b"".join(pieces), "<u2")
-
-
-def _counts_at(buffer: NDArray[np.uint8], starts: Indexes, widths: Indexes) -> Counts:
-    """Little-endian unsigned counts of `widths` bytes at `starts`."""
-    counts = np.zeros(len(starts))
-    for byte in range(int(widths.max(initial=0))):
-        has = np.flatnonzero(widths > byte)
-        counts[has] += buffer[starts[has] + byte] * float(1 << 8 * byte)
-    return counts
+def _scatter(matrix: Counts, packed: Sequence[bytes], rows: Sequence[int], width: int, codes: Codes) -> None:
+    """Write the wanted cells of the sheets whose counts take `width` bytes into their rows, all at once."""
+    sheets = [packed[row] for row in rows]
+    lengths = [(len(sheet) - 1) // (2 + width) for sheet in sheets]
+    pairs = list(zip(sheets, lengths, strict=True))
+    found = np.frombuffer(b"".join([sheet[1 : 1 + 2 * length] for sheet, length in pairs]), "<u2")
+    counts = np.frombuffer(b"".join([sheet[1 + 2 * length :] for sheet, length in pairs]), f"<u{width}")
+    columns = codes.lookup[found]
+    kept = np.flatnonzero(columns >= 0)
+    matrix[np.repeat(rows, lengths)[kept], columns[kept]] = counts[kept]

@@ -110,7 +110,7 @@ class Minutes:
         return add_by_line(self._pile.lines, by_sheet, len(self._roll))
 
     def _late_hours(self, now: datetime) -> Flags:
-        late = np.zeros((len(self._pile.sheets), len(HOURS)), np.bool_)
+        late = np.zeros((len(self._pile), len(HOURS)), np.bool_)
         zones = list(self._roll.zones)
         kinds = self._pile.days * len(zones) + self._roll.zone_of[self._pile.lines]
         for kind in np.unique(kinds).tolist():
@@ -153,7 +153,7 @@ def _connections(
     """Day by day the access log where it is granted, else the journal."""
     by_log = access_log_days(roll, window) > 0
     one_source = of_family[ACCESS_LOG].where(by_log, of_family[JOURNAL])
-    if not mixed.sheets:
+    if not len(mixed):
         return one_source
     minutes = Minutes(roll, mixed, window, now)
     logged = _granted(roll, mixed)
@@ -165,8 +165,11 @@ def _connections(
 
 def _granted(roll: Roll, pile: Pile) -> Flags:
     """Whether each day sheet is of a day on which an access log is granted."""
-    granted = np.zeros(len(pile.sheets), np.bool_)
+    base = int(pile.days.min())
+    granted = np.zeros((len(roll), int(pile.days.max()) - base + 1), np.bool_)
     grants = roll.grants[ACCESS_LOG]
-    for line, first, last in zip(grants.line, grants.first, grants.last, strict=True):
-        granted |= (pile.lines == line) & (first <= pile.days) & (pile.days <= last)
-    return granted
+    begins, ends = np.maximum(grants.first - base, 0), np.maximum(grants.last - base + 1, 0)
+    for line, begin, end in zip(grants.line.tolist(), begins.tolist(), ends.tolist(), strict=True):
+        granted[line, begin:end] = True
+    flags: Flags = granted[pile.lines, pile.days - base]
+    return flags

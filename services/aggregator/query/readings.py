@@ -16,7 +16,7 @@ from services.aggregator.query.columns import READ, SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts
 from services.aggregator.query.observation import GRACE, Observation, access_log_days, observe
-from services.aggregator.query.sheets import Moment, Pile, Piles, Sheet, Span
+from services.aggregator.query.sheets import Batch, Moment, Pile, Piles, Span
 from services.aggregator.query.states import Flags
 from services.aggregator.query.windows import Window
 
@@ -100,7 +100,7 @@ class Reader:
             spans.add(self._census)
         return spans
 
-    def read(self, piles: Piles, days: Sequence[Sheet] = ()) -> Readings:
+    def read(self, piles: Piles, days: Sequence[Batch] = ()) -> Readings:
         """Readings of the sheets of `spans`; `days`: all the window's day sheets of the lines of mixed sources."""
         window, now = self._window, self._moment.now
         main = piles.of(self._main)
@@ -123,7 +123,7 @@ class Reader:
             outside=self._roll.outside(window.first_day, window.last_day),
             unfinished=self._roll.unfinished(window.last_day, now) & window.complete,
             logged_days=access_log_days(self._roll, window),
-            as_of=max((sheet.as_of for sheet in main.sheets + census.sheets), default=None),
+            as_of=max(filter(None, (main.as_of, census.as_of)), default=None),
         )
 
     @property
@@ -146,7 +146,7 @@ class Reader:
         if past.any():
             np.subtract.at(counts, late.lines, np.where(past, late.counts, 0.0))
             counts = np.maximum(counts, 0.0)
-        return np.where(self._is_level, census.by_line(), counts) if census.sheets else counts
+        return np.where(self._is_level, census.by_line(), counts) if len(census) else counts
 
     @property
     def _is_added(self) -> Flags:
@@ -166,7 +166,7 @@ class Reader:
 
     def _cut_families(self, main: Pile) -> NDArray[np.int64]:
         cut = np.zeros(len(self._roll), np.int64)
-        cut[main.lines] = [sheet.cut_families for sheet in main.sheets]
+        cut[main.lines] = main.cut_families
         return cut
 
     def _small(self, month: Pile) -> dict[str, Flags]:

@@ -20,7 +20,7 @@ from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
-from services.aggregator.query.sheets import Moment, Piles, Sheet, Span
+from services.aggregator.query.sheets import Batch, Moment, Piles, Span
 from services.aggregator.query.store import read_hours, read_last_observed, read_sheets, snapshot
 from services.aggregator.query.windows import Window, resolve, territory_date
 
@@ -89,7 +89,7 @@ class Queries:
             days = await self._mixed_days(connection, roll, window)
         return reader.read(Piles(roll, sheets, plan.codes), days)
 
-    async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Sheet]:
+    async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Batch]:
         """Day sheets of the lines whose connections changed source during the window; seldom any."""
         mixed = is_mixed(roll, window)
         uais = [line.uai for line, flag in zip(roll.lines, mixed.tolist(), strict=True) if flag]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +14,17 @@ from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes, dense
 
 
-class Sheet(NamedTuple):
-    """One sheet as stored: packed cells, one bit per family that a `cut` report touches."""
+class Batch(NamedTuple):
+    """The sheets of one period as stored: whose each is, its packed cells, its bit per family that a `cut` report touches.
 
-    uai: str
+    One object a period, not one a sheet: a month of days of a thousand establishments is read in one go.
+    """
+
     grain: Grain
     start: date
-    cells: bytes
-    cut_families: int
+    uais: Sequence[str]
+    cells: Sequence[bytes]
+    cut_families: Sequence[int]
     as_of: datetime
 
 
@@ -66,13 +68,19 @@ def add_by_line(lines: Indexes, counts: Counts, size: int) -> Counts:
 class Pile:
     """Sheets of the lines of a roll, unpacked together; `lines` and `days` say whose and of when each is."""
 
-    def __init__(self, roll: Roll, sheets: Iterable[Sheet], codes: Codes) -> None:
-        self.sheets = tuple(sheets)
+    def __init__(self, roll: Roll, batches: Sequence[Batch], codes: Codes) -> None:
+        sizes = [len(batch.uais) for batch in batches]
         self.codes = codes
-        self.lines = np.array([roll.place[sheet.uai] for sheet in self.sheets], np.int64)
-        self.days = np.array([sheet.start.toordinal() for sheet in self.sheets], np.int64)
-        self.counts = dense([sheet.cells for sheet in self.sheets], codes)
+        self.lines = np.array([roll.place[uai] for batch in batches for uai in batch.uais], np.int64)
+        self.days = np.repeat(np.array([batch.start.toordinal() for batch in batches], np.int64), sizes)
+        self.cut_families = np.array([cut for batch in batches for cut in batch.cut_families], np.int64)
+        self.counts = dense([cells for batch in batches for cells in batch.cells], codes)
+        self.as_of = max((batch.as_of for batch in batches), default=None)
         self._size = len(roll)
+
+    def __len__(self) -> int:
+        """How many sheets."""
+        return len(self.lines)
 
     def by_line(self) -> Counts:
         """One row per line, the sum of its sheets."""
@@ -91,18 +99,16 @@ class Pile:
 class Piles:
     """The sheets read for one question; each span is unpacked once, however many windows share it."""
 
-    def __init__(self, roll: Roll, sheets: Iterable[Sheet], codes: Codes) -> None:
+    def __init__(self, roll: Roll, batches: Sequence[Batch], codes: Codes) -> None:
         self._roll = roll
         self._codes = codes
-        self._by_period: dict[tuple[Grain, date], list[Sheet]] = {}
-        for sheet in sheets:
-            self._by_period.setdefault((sheet.grain, sheet.start), []).append(sheet)
+        self._batches = batches
         self._piles: dict[Span | None, Pile] = {None: Pile(roll, (), codes)}
 
     def of(self, span: Span | None) -> Pile:
         """The sheets of a span; none for no span."""
         if span not in self._piles:
             assert span
-            periods = [sheets for (grain, start), sheets in self._by_period.items() if span.holds(grain, start)]
-            self._piles[span] = Pile(self._roll, chain.from_iterable(periods), self._codes)
+            held = [batch for batch in self._batches if span.holds(batch.grain, batch.start)]
+            self._piles[span] = Pile(self._roll, held, self._codes)
         return self._piles[span]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     ColumnElement,
     Date,
     Select,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
-    cast,
     func,
     literal,
     select,
@@ -27,12 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.types import NULLTYPE
 
 from contracts.catalogue import CATALOGUE, GRAINS
 from services.aggregator.query.freshness import Observed
-from services.aggregator.query.hourly import HOUR_TYPE, Hours
+from services.aggregator.query.hourly import Hours
 from services.aggregator.query.observation import ACCESS_LOG, JOURNAL
-from services.aggregator.query.sheets import Sheet, Span
+from services.aggregator.query.sheets import Batch, Span
 from services.aggregator.tables import hours, reports, sheets
 
 _UAIS = bindparam("uais", type_=ARRAY(Text))
@@ -49,8 +48,8 @@ async def snapshot(connection: AsyncConnection) -> None:
     await connection.execute(text("set transaction isolation level repeatable read, read only"))
 
 
-async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span]) -> list[Sheet]:
-    """The sheets of these establishments in any of the spans."""
+async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span]) -> list[Batch]:
+    """The sheets of these establishments in any of the spans, one batch per period that has any."""
     periods = {period for span in spans for period in span.periods}
     if not periods or not uais:
         return []
@@ -58,20 +57,29 @@ async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: I
     asked = {"uais": uais, "grains": [GRAINS.index(grain) for grain in grains], "starts": starts}
     statement = _SHEETS_OF_FEW if len(uais) < MANY else _SHEETS_OF_MANY
     rows: Sequence[Any] = (await connection.execute(statement, asked)).all()
-    return [Sheet(uai, GRAINS[grain], start, cells, cut, as_of) for uai, grain, start, cells, cut, as_of in rows]
+    return [Batch(GRAINS[grain], *of_period) for grain, *of_period in rows]
 
 
 def _sheets(*, many: bool) -> Select[Any]:
-    """One row per establishment and period asked for; periods are a relation, so that one statement serves all questions.
+    """One row per period asked for; periods are a relation, so that one statement serves all questions.
 
     For `many` the UAI is made an expression, which no index serves: the periods are walked and establishments hashed.
     """
     uai: ColumnElement[str] = sheets.c.uai.concat("") if many else sheets.c.uai
     grains, starts = bindparam("grains", type_=ARRAY(SmallInteger)), bindparam("starts", type_=ARRAY(Date))
     asked = func.unnest(grains, starts).table_valued("grain", "start", name="asked").render_derived()
-    columns = (sheets.c.uai, sheets.c.grain, sheets.c.start, sheets.c.cells, sheets.c.cut_families, sheets.c.as_of)
-    same_period = (sheets.c.grain == asked.c.grain) & (sheets.c.start == asked.c.start)
-    return select(*columns).join_from(asked, sheets, same_period).where(_is_asked(uai))
+    of_period = (
+        select(_all(sheets.c.uai), _all(sheets.c.cells), _all(sheets.c.cut_families), func.max(sheets.c.as_of))
+        .where(sheets.c.grain == asked.c.grain, sheets.c.start == asked.c.start, _is_asked(uai))
+        .having(func.count() > 0)
+        .lateral("of_period")
+    )
+    return select(asked.c.grain, asked.c.start, of_period).join_from(asked, of_period, true())
+
+
+def _all(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column's values as the list that asyncpg makes of them; SQLAlchemy's own type would go through it once more."""
+    return func.array_agg(column, type_=NULLTYPE).label(f"all_{column.key}")
 
 
 _SHEETS_OF_FEW, _SHEETS_OF_MANY = _sheets(many=False), _sheets(many=True)
@@ -82,9 +90,9 @@ MANY = 100
 async def read_hours(
     connection: AsyncConnection, uais: Sequence[str], families: Iterable[str], first: datetime, end: datetime
 ) -> list[Hours]:
-    """The hour reports that start in [first, end), one row per establishment and family: half a million hours stay quick."""
-    second = cast(func.extract("epoch", hours.c.start), BigInteger)
-    packed = func.int8send(second).op("||")(func.int8send(hours.c.total)).op("||")(func.boolsend(hours.c.cut))
+    """The hour reports that start in [first, end), packed by PostgreSQL: half a million hours stay quick."""
+    start, total = func.timestamptz_send(hours.c.start), func.int8send(hours.c.total)
+    packed = start.op("||")(total).op("||")(func.boolsend(hours.c.cut))
     wanted = (
         select(hours.c.uai, hours.c.family, func.string_agg(packed, literal(b"")).label("reports"))
         .where(
@@ -95,8 +103,28 @@ async def read_hours(
         )
         .group_by(hours.c.uai, hours.c.family)
     )
-    rows = await connection.execute(wanted, {"uais": uais})
-    return [Hours(row.uai, row.family, np.frombuffer(row.reports, HOUR_TYPE)) for row in rows]
+    by_family: dict[int, list[tuple[str, bytes]]] = {}
+    for uai, family, packed_hours in await connection.execute(wanted, {"uais": uais}):
+        by_family.setdefault(family, []).append((uai, packed_hours))
+    return [_hours(family, rows) for family, rows in by_family.items()]
+
+
+_STORED_HOUR = np.dtype([("start", ">i8"), ("total", ">i8"), ("cut", "?")])
+"""PostgreSQL's own bytes: microseconds since 2000 in UTC, connections, whether the report is cut."""
+_2000 = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+
+
+def _hours(family: int, rows: Sequence[tuple[str, bytes]]) -> Hours:
+    uais, packed = zip(*rows, strict=True)
+    reports = np.frombuffer(b"".join(packed), _STORED_HOUR)
+    return Hours(
+        family,
+        uais,
+        [len(part) // _STORED_HOUR.itemsize for part in packed],
+        reports["start"] // 1_000_000 + _2000,
+        reports["total"].astype(np.float64),
+        reports["cut"],
+    )
 
 
 async def read_last_observed(connection: AsyncConnection, uais: Sequence[str]) -> list[Observed]:
@@ -124,10 +152,9 @@ def _newest(family: str) -> Select[tuple[str, str, date, bytes]]:
 
 
 async def is_ready(engine: AsyncEngine) -> bool:
-    """PostgreSQL answers, and the aggregator has made its tables."""
+    """PostgreSQL answers, and the aggregator has made its tables; asked by name, since a failed read is logged there."""
     try:
         async with engine.connect() as connection:
-            await connection.execute(select(sheets.c.uai).limit(0))
+            return await connection.scalar(select(func.to_regclass(sheets.fullname).is_not(None))) is True
     except (DBAPIError, OSError):
         return False
-    return True

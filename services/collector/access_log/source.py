@@ -73,7 +73,7 @@ class AccessLogSource(FollowedSource):
     def _opened(self) -> AccessLog:
         if self._log is None:
             places = [_place(each) for each in (self._establishment, *self._establishment.neighbours)]
-            state = self._store.open_sessions(self._number)
+            state = self._store.open_sessions.of(self._number)
             first = self._establishment.sources.host_first
             self._log = AccessLog(places, self.secret, host_first=first, state=state)
         return self._log
@@ -131,7 +131,7 @@ class AccessLogSource(FollowedSource):
 
     def _save_source(self, count: Count) -> None:
         super()._save_source(count)
-        self._store.save_open_sessions(self._number, self._opened().state())
+        self._store.open_sessions.save(self._number, self._opened().state())
 
 
 def _place(establishment: EstablishmentSettings) -> Establishment:

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local import running
 from deploy.local.diagnosis import disk_full, refuse_full_disk
-from deploy.local.errors import AlreadyRunningError, DiskFullError
+from deploy.local.errors import AlreadyRunningError, DataFolderError, DiskFullError
 from deploy.local.output import LogFile, Output
 from deploy.local.places import running_folder, stacks_folder
 from deploy.local.postgres import clear_refuges
@@ -161,3 +161,9 @@ def test_refuges_go_with_the_folders_they_belong_to(tmp_path, monkeypatch):
     (tmp_path / "kept").mkdir()
     clear_refuges()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "territoriale-postgres-kept"]
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataFolderError, match=r"cannot be written .* give --state"), held(tmp_path / "file" / "state"):
+        pass

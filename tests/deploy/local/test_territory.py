@@ -55,6 +55,13 @@ def test_without_sources_an_establishment_is_registered_and_not_read(tmp_path):
     assert territory.served == []
 
 
+def test_what_is_accepted_and_may_surprise_is_remarked_upon(tmp_path):
+    territory = read_territory(written(tmp_path, HEAD + COLLEGE.replace('"college"', '"centre"'), journal=None))
+    secret, unread = territory.remarks
+    assert "as secret as an école's" in secret
+    assert "nothing will be read" in unread
+
+
 def test_without_convention_nothing_is_enrolled(tmp_path):
     territory = read_territory(written(tmp_path, HEAD + COLLEGE + 'convention = "none"\n'))
     assert territory.served == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -21,14 +21,17 @@ from asgi_lifespan import LifespanManager
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.kafka import lag
+from contracts import identity_changed
 from contracts.catalogue import CATALOGUE, GRAINS
 from contracts.packed import unpack
 from contracts.registry import AgentKey, Convention, Establishment, Grant, Registry, Territory
 from contracts.signing import public_to_text, sign
 from contracts.usage_reported import TOPIC, Report, UsageReported, encode
+from services.aggregator import store
 from services.aggregator.app import create_app
 from services.aggregator.config import AggregatorSettings
 from services.aggregator.handlers import GROUP
+from services.aggregator.rebuild import rebuild
 
 NOW = datetime(2026, 3, 17, 10, 0, tzinfo=UTC)
 TOKEN = "between services"
@@ -88,6 +91,7 @@ class RegistryServer:
     def __init__(self, snapshot: Registry) -> None:
         self.snapshot = snapshot
         self.asked = threading.Event()
+        self.refuses = False
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -95,7 +99,7 @@ class RegistryServer:
                 outer.asked.set()
                 tag = f'"{outer.snapshot.version}"'
                 known = self.headers.get("If-None-Match") == tag
-                authorised = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+                authorised = self.headers.get("Authorization") == f"Bearer {TOKEN}" and not outer.refuses
                 self.send_response(401 if not authorised else 304 if known else 200)
                 self.send_header("ETag", tag)
                 body = b"" if known or not authorised else msgspec.json.encode(outer.snapshot)
@@ -171,7 +175,7 @@ class Stage:
         agent = by or self.agent
         await self.send_raw(*((to.encode(), value, agent.headers(value)) for value in values))
 
-    async def send_raw(self, *records: tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]) -> None:
+    async def send_raw(self, *records: tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", max_request_size=20_000_000)
         await producer.start()
         try:
@@ -199,7 +203,9 @@ class Stage:
             found: list[dict[str, str]] = []
             while len(found) < sum(ends.values()):
                 for records in (await consumer.getmany(timeout_ms=1000)).values():
-                    found += [{name: value.decode("utf-8", "replace") for name, value in r.headers} for r in records]
+                    found += [
+                        {name: (value or b"").decode("utf-8", "replace") for name, value in r.headers} for r in records
+                    ]
             return found
         finally:
             await consumer.stop()
@@ -251,3 +257,27 @@ async def until(condition: object) -> None:
 
 def as_json(value: object) -> bytes:
     return json.dumps(value).encode()
+
+
+async def has_outcome(stage: Stage, outcome: str, at_least: int) -> bool:
+    return (await stage.outcomes()).get(outcome, 0) >= at_least
+
+
+async def notify(stage: Stage) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=stage.kafka)
+    await producer.start()
+    notice = identity_changed.encode(identity_changed.IdentityChanged(2, "grant", (UAI,)))
+    await producer.send_and_wait(stage.prefix + identity_changed.TOPIC, notice, UAI.encode())
+    await producer.stop()
+
+
+async def rebuilt(stage: Stage, wanted: str = UAI) -> int:
+    async with store.pool(stage.database) as pool:
+        return await rebuild(pool, [wanted], lambda *_: None)
+
+
+async def poke(stage: Stage) -> bool:
+    """Agents are numbered when the next message is judged."""
+    await stage.send(b"{")
+    await stage.drained()
+    return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -31,7 +32,7 @@ class Record:
 
     value: bytes | None
     key: bytes | None = UAI.encode()
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    headers: Sequence[tuple[str, bytes | None]] = ()
     timestamp: int = APPENDED
     topic: str = "usage.reported.v1"
     partition: int = 0
@@ -100,6 +101,9 @@ def _raw(**changes: object) -> bytes:
         (_raw(start="9999-12-31"), "bad_start"),
         (_raw(grain="month", start="2026-03-16"), "bad_start"),
         (_raw(grain="hour", start="2026-03-16T09:30+01:00"), "bad_start"),
+        (_raw(grain="hour", start="2026-03-16\x0009:00+01:00"), "bad_start"),
+        (_raw(grain="hour", start="20260316T09+01:00"), "bad_start"),
+        (_raw(grain="hour", start="2026-03-16T08:00Z"), "bad_start"),
         (_raw(cells=[WEB[0], WEB[0]], counts=[1, 1]), "cells_not_ascending"),
         (_raw(cells=[WEB[1], WEB[0]], counts=[1, 1]), "cells_not_ascending"),
         (_raw(cells=[WEB[0], WEB[1]]), "lengths_differ"),
@@ -146,7 +150,24 @@ def test_who_sends_is_proved():
         Record(value, headers=stranger.headers(value)),
         Record(value + b" ", headers=AGENT.headers(value)),
         Record(None, headers=AGENT.headers(b"x")),
-    ) == ["no_agent", "unknown_agent", "unknown_agent", "no_signature", *["bad_signature"] * 4]
+        Record(value, headers=[("agent", None), ("signature", None)]),
+        Record(value, headers=[("agent", b"agent-1"), ("signature", None)]),
+    ) == [
+        "no_agent",
+        "unknown_agent",
+        "unknown_agent",
+        "no_signature",
+        *["bad_signature"] * 4,
+        "no_agent",
+        "no_signature",
+    ]
+
+
+def test_a_time_of_append_that_is_none_stops_nothing():
+    """Only a topic made by hand, not by its card, lets senders choose it."""
+    docket, outcomes = judged(signed(AGENT.message(GOOD), timestamp=1 << 62), signed(AGENT.message(GOOD)))
+    assert outcomes == {"dead_lettered.unexpected": 1, "accepted": 1}
+    assert not docket.dead[0].vouched
 
 
 def test_keys_count_by_the_time_of_append():
@@ -268,6 +289,13 @@ def test_parked_reports_are_reconsidered():
     ended = registry([AGENT], conventions=[Convention("test", UAI, "joint", valid_to=NOW)])
     waiting = Docket(index(ended), NUMBERS, NOW)
     assert (waiting.reconsider(docket.parked), waiting.parked) == ([], docket.parked)
+
+
+def test_a_parked_report_that_breaks_its_checks_waits_and_stops_nothing():
+    """Seen with a registry restored from before its agent's key: every start failed on it."""
+    docket, _ = judged(signed(AGENT.message(GOOD)), snapshot=registry([AGENT], grants=[]))
+    keyless = Docket(index(registry([AGENT], keys=[])), {}, NOW)
+    assert (keyless.reconsider(docket.parked), keyless.parked) == ([], docket.parked)
 
 
 _JSON = st.recursive(

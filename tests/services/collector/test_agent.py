@@ -298,6 +298,25 @@ async def test_status_says_where_the_agent_stands(folder: Path, settings: AgentS
     assert "to publish: 0" in _invoke("status", "--settings", str(folder / "agent.toml"))
 
 
+async def test_status_says_what_could_not_be_read_or_counted(folder: Path, settings: AgentSettings) -> None:
+    (folder / UAI / "journal.ndjson").rename(folder / UAI / "elsewhere")
+    with (folder / OTHER / "journal.ndjson").open("a") as journal:
+        journal.write("nothing\n" * 3)
+    await _until_idle(settings, Platform())
+    told = _invoke("status", "--settings", str(folder / "agent.toml"))
+    assert "source not observed: journal*: no such file" in told
+    assert "set aside: 3 unreadable" in told
+    (folder / UAI / "elsewhere").rename(folder / UAI / "journal.ndjson")
+    await _until_idle(settings, Platform())
+    assert "no such file" not in _invoke("status", "--settings", str(folder / "agent.toml"))
+
+
+def test_status_of_a_damaged_state_is_told_in_a_sentence(folder: Path, settings: AgentSettings) -> None:
+    settings.state.write_text("not a database " * 1000)
+    found = json.loads(_invoke("status", "--settings", str(folder / "agent.toml"), "--json", status=1))
+    assert found["errors"][0]["code"] == "state_unavailable"
+
+
 def test_run_refuses_settings_that_cannot_be_used(folder: Path) -> None:
     (folder / "agent.key").unlink()
     assert "agent.key" in _invoke("run", "--settings", str(folder / "agent.toml"), status=2)

@@ -106,6 +106,21 @@ def test_the_same_establishment_twice_is_refused(folder: Path) -> None:
     ]
 
 
+def test_what_a_windows_editor_puts_first_is_no_fault(folder: Path) -> None:
+    sources = folder / "sources" / "agent.toml"
+    sources.write_text(sources.read_text(), "utf-8-sig")
+    path = _settings(folder)
+    path.write_text(path.read_text(), "utf-8-sig")
+    assert [each.uai for each in read_settings(path).establishments] == ["0750654D"]
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-11-20T13:00:00"])
+def test_a_clock_that_names_no_instant_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("TERRITORIALE_NOW", text)
+    with pytest.raises(SettingsError, match=f"TERRITORIALE_NOW: '{text}'"):
+        read_settings(_settings(folder))
+
+
 def test_missing_and_broken_files_are_named(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml: there is no such file"):
         read_settings(folder / "nowhere.toml")

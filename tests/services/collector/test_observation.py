@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.collector.config import SourcesSettings
 from services.collector.observation import APART, Heartbeats, minutes_of_day, observed
 from tests.services.collector.school import School, connection, heartbeat
 
@@ -72,6 +73,16 @@ def test_a_missing_file_is_not_observed_and_heals(school: School) -> None:
     (school.folder / "away.ndjson").rename(path)
     school.read()
     assert school.minutes("2026-11-20") == dict.fromkeys(range(8, 15), 60)
+
+
+def test_a_path_that_the_system_refuses_to_look_at_is_a_missing_file(make_school) -> None:
+    refused = "x" * 300 + ".ndjson"
+    school = make_school(sources=SourcesSettings(journal=("journal*", refused)))
+    school.write(connection("2026-11-20T12:00:00+01:00"))
+    school.read()
+    assert school.service.source.problems == [f"{refused}: no such file"]
+    assert school.counts("web", "day", "2026-11-20") == {"eleve.web.direct": 1}
+    assert school.minutes("2026-11-20") == {}
 
 
 def test_the_night_of_25_hours_and_the_one_of_23(school: School) -> None:

@@ -137,3 +137,10 @@ def test_a_file_that_gives_less_than_before_is_told(school: School) -> None:
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:40]))
     assert len(_recount(school)) == 1
     assert school.counts("web", "day", "2026-11-12") == {"eleve.web.direct": 40}
+
+
+def test_a_restatement_is_on_the_disk_before_it_is_published(school: School) -> None:
+    """Lost with the machine's power once Kafka has it, every later report of these periods would be ignored as a lower one."""
+    _filled(school)
+    _recount(school)
+    assert (school.folder / "agent.sqlite-wal").stat().st_size == 0

@@ -81,6 +81,7 @@ async def test_a_change_in_the_perimeter_says_refetch_and_another_says_nothing(
         lines = response.aiter_lines()
         await lines_until(lines, ": nothing new")
         await producer.send_and_wait(TOPIC, b"not a message")
+        await producer.send_and_wait(TOPIC, None, key=C.encode())
         await touch(producer, C)
         assert set(await ticks(lines, 6)) == {": nothing new"}
         await touch(producer, A)

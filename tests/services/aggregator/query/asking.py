@@ -15,9 +15,9 @@ from services.aggregator.query import daily, hourly, summaries, tables
 from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader
-from services.aggregator.query.sheets import Moment, Piles, Sheet, Span
+from services.aggregator.query.sheets import Batch, Moment, Piles, Span
 from services.aggregator.query.windows import resolve, territory_date
-from tests.services.aggregator.query.ledger import Ledger
+from tests.services.aggregator.query.ledger import Ledger, batches
 
 Hourly = Mapping[tuple[str, str], Sequence[tuple[int, int, bool]]]
 """Hour reports by UAI and family: UTC second, total, cut."""
@@ -46,14 +46,14 @@ def ask(
     )
 
 
-def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span]) -> list[Sheet]:
+def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span]) -> list[Batch]:
     """What the store would read."""
     asked = list(spans)
-    return [
+    return batches(
         sheet
         for sheet in ledger.sheets()
         if sheet.uai in roll.place and any(span.holds(sheet.grain, sheet.start) for span in asked)
-    ]
+    )
 
 
 def ask_daily(ledger: Ledger, scope: Scope, *, now: datetime = NOW) -> list[DailyPoint]:
@@ -69,12 +69,15 @@ def ask_hourly(
     roll = ScopedLines(scope).all
     moment = Moment(now, territory_date(now, scope.territory.zone))
     sheets = _stored(ledger, roll, [hourly.span(moment.today)])
-    packed = [
-        hourly.Hours(uai, CATALOGUE.families[family].number, np.array(reports, hourly.HOUR_TYPE))
-        for (uai, family), reports in hours.items()
-    ]
-    points = hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), packed).points
+    reported = [_hours(uai, family, reports) for (uai, family), reports in hours.items()]
+    points = hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), reported).points
     return {(point.date, point.hour): point.connections for point in points}
+
+
+def _hours(uai: str, family: str, reports: Sequence[tuple[int, int, bool]]) -> hourly.Hours:
+    starts, totals, cut = zip(*reports, strict=True)
+    number = CATALOGUE.families[family].number
+    return hourly.Hours(number, [uai], [len(reports)], np.array(starts), np.array(totals, float), np.array(cut))
 
 
 def ask_summary(ledger: Ledger, scope: Scope, window: str, *, now: datetime = NOW) -> SummaryAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from contracts.catalogue import CATALOGUE, GRAINS, Grain
 from contracts.packed import pack, unpack
@@ -12,11 +13,39 @@ from contracts.periods import hours_of_day
 from contracts.registry import ConventionKind, Establishment, Grant, Territory
 from contracts.scope import Scope, VisibleEstablishment
 from services.aggregator.merge import Key, State
-from services.aggregator.query.sheets import Sheet
+from services.aggregator.query.sheets import Batch
 from services.aggregator.sheet import fold, period_of
 
 FAMILIES = ("web", "software", "people", "observed.journal")
 APPENDED = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class Sheet(NamedTuple):
+    """One row of `usage.sheets`, as far as it is read."""
+
+    uai: str
+    grain: Grain
+    start: date
+    cells: bytes
+    cut_families: int
+    as_of: datetime
+
+
+def batches(sheets: Iterable[Sheet]) -> list[Batch]:
+    """Sheets as the store hands them over, period by period."""
+    by_period: dict[tuple[Grain, date], list[Sheet]] = {}
+    for sheet in sheets:
+        by_period.setdefault((sheet.grain, sheet.start), []).append(sheet)
+    return [
+        Batch(
+            *period,
+            [sheet.uai for sheet in found],
+            [sheet.cells for sheet in found],
+            [sheet.cut_families for sheet in found],
+            max(sheet.as_of for sheet in found),
+        )
+        for period, found in by_period.items()
+    ]
 
 
 @dataclass

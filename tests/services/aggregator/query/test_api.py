@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from chassis.database import create_engine, migrate
 from contracts.catalogue import CATALOGUE, GRAINS
@@ -17,6 +18,7 @@ from contracts.packed import pack
 from contracts.scope import Scope
 from services.aggregator.query.app import create_app
 from services.aggregator.query.config import QuerySettings
+from services.aggregator.query.store import is_ready
 from services.aggregator.store import MIGRATIONS
 from services.aggregator.tables import SCHEMA, hours, reports, sheets
 from tests.services.aggregator.query.asking import NOW
@@ -193,3 +195,15 @@ async def test_without_a_database_it_says_so(free_port: Callable[[], int]):
         assert (response.status_code, response.json()["code"]) == (503, "unavailable")
         assert (await client.get("/health/ready")).status_code == 503
         assert (await client.get("/health/live")).status_code == 204
+
+
+async def test_not_ready_before_the_tables_and_no_error_for_it(database: Database):
+    """A probe that reads a table which is not there yet fills PostgreSQL's log with errors until it is."""
+    engine = create_engine(database.usage, application="test")
+    errors: list[str] = []
+    event.listen(engine.sync_engine, "handle_error", lambda context: errors.append(str(context.original_exception)))
+    assert not await is_ready(engine)
+    await migrate(engine, MIGRATIONS, schema=SCHEMA)
+    assert await is_ready(engine)
+    await engine.dispose()
+    assert errors == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 from contracts.answers import AnswerCell
 from contracts.catalogue import CATALOGUE
@@ -264,7 +265,7 @@ def test_a_window_reads_the_newest_census_of_the_school_year_of_its_last_day():
         CATALOGUE.code("census.comptes", "accounts", profile) for profile in ("administratif", "vie_scolaire", "autre")
     ]
     ledger.report(A, "census.comptes", "day", date(2025, 10, 6), read | dict.fromkeys(staff, 1))
-    asked = {"table": PEOPLE, "display": "rates"}
+    asked: dict[str, Any] = {"table": PEOPLE, "display": "rates"}
     last = ask(ledger, scope(visible(A)), window="last-year", **asked)
     assert cell(last, A, "personnel.net") == AnswerCell(3.0), "more than 100 % is shown as it is"
     assert total(last, "personnel.net") == AnswerCell(3.0)

@@ -187,7 +187,7 @@ def test_what_a_failed_commit_had_understood_is_understood_again(
         raise OSError(establishment, len(state))
 
     with monkeypatch.context() as patched:
-        patched.setattr(school.store, "save_open_sessions", fail)
+        patched.setattr(school.store.open_sessions, "save", fail)
         with pytest.raises(OSError, match="1"):
             school.read()
     assert school.reports() == {}
