@@ -149,7 +149,7 @@ class Agent:
         await self._publisher.close()
         self._worker.shutdown()
         for service in self._services.values():
-            service.source.close()
+            service.close()
 
     # --- on the state's own thread
 
@@ -168,7 +168,7 @@ class Agent:
     def _turn(self, establishment: EstablishmentSettings, *, to_the_end: bool = False) -> bool:
         service = self._service(establishment)
         unread = service.turn(self._clock.now(), budget=TURN_BYTES, to_the_end=to_the_end)
-        self._tell("source_not_observed", service, service.source.problems)
+        self._tell("source_not_observed", service, service.problems)
         self._tell("census_not_put_away", service, service.census.problems)
         self._tell("census_refused", service, service.census.faults)
         return unread
@@ -214,7 +214,7 @@ class Agent:
     def _forget(self, establishment: EstablishmentSettings) -> None:
         service = self._services.pop(establishment.uai, None)
         if service is not None:
-            service.source.close()
+            service.close()
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:

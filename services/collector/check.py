@@ -6,22 +6,27 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from contracts.catalogue import CATALOGUE
+from services.collector.access_log import Reason
 from services.collector.agent import TURN_BYTES
 from services.collector.census.source import refused_files, summary
 from services.collector.errors import StateUnavailableError
 from services.collector.journal import REASONS
 from services.collector.service import EstablishmentService
-from services.collector.sources import JOURNAL, families_of
+from services.collector.sources import ACCESS_LOG, JOURNAL, families_of
 from services.collector.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from services.collector.config import AgentSettings, EstablishmentSettings
+    from services.collector.store import SourceState
 
 _NOTHING = {"to_publish": 0, "held": 0, "acknowledged": None}
-_ALL_REASONS = (*REASONS, "connection_of_the_other_source", "outside_grant")
+_LOG_REASONS = get_args(Reason)
+_ALL_REASONS = tuple(dict.fromkeys((*REASONS, *_LOG_REASONS, "connection_of_the_other_source", "outside_grant")))
 
 
 def check(settings: AgentSettings) -> dict[str, Any]:
@@ -47,18 +52,19 @@ def _check_one(settings: AgentSettings, establishment: EstablishmentSettings) ->
         service = EstablishmentService(establishment, store, settings.clock, tidy=False)
         while service.turn(settings.clock.now(), budget=TURN_BYTES, to_the_end=True):
             pass
-        source = store.source(service.number, JOURNAL)
+        found = [store.source(service.number, source.name) for source in service.sources]
+        instants = [each for state in found for each in (state.earliest, state.newest) if state.earliest and each]
         records = store.censuses.records(service.number).values()
         return {
             "uai": establishment.uai,
             "families": families_of(establishment.sources),
-            "lines": service.source.lines,
-            "first": _told(source.earliest, establishment),
-            "last": _told(source.newest if source.earliest is not None else None, establishment),
+            "lines": sum(source.lines for source in service.sources),
+            "first": _told(min(instants, default=None), establishment),
+            "last": _told(max(instants, default=None), establishment),
             "counts": _totals(store, service.number),
             "census": summary(records),
-            "set_aside": {reason: service.source.set_aside[reason] for reason in _ALL_REASONS},
-            "problems": [*service.source.problems, *refused_files(records)],
+            "set_aside": {reason: sum(each.set_aside[reason] for each in service.sources) for reason in _ALL_REASONS},
+            "problems": [*service.problems, *refused_files(records)],
         }
     finally:
         store.close()
@@ -117,17 +123,17 @@ def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, 
             "problems": {},
             "set_aside": {},
         }
-    source = store.source(number, JOURNAL)
     positions = store.positions(number)
     return {
         "uai": establishment.uai,
         "sources": {
-            JOURNAL: {
+            name: {
                 "first": _utc(source.earliest),
                 "last": _utc(source.newest),
                 "observed_until": _utc(source.stood),
-                "bytes": sum(position for name, _, position in positions if name == JOURNAL),
+                "bytes": sum(position for of, _, position in positions if of == name),
             }
+            for name, source in _followed(store, number, establishment)
         },
         "census": summary(store.censuses.records(number).values()),
         "files": [{"source": name, "file": file, "position": position} for name, file, position in positions],
@@ -137,6 +143,13 @@ def _status_of(store: Store, establishment: EstablishmentSettings) -> dict[str, 
         "problems": store.problems.of(number),
         "set_aside": _set_aside(store, number),
     }
+
+
+def _followed(store: Store, number: int, establishment: EstablishmentSettings) -> Iterator[tuple[str, SourceState]]:
+    sources = establishment.sources
+    for name, paths in ((JOURNAL, sources.journal_paths), (ACCESS_LOG, sources.access_log_paths)):
+        if paths:
+            yield name, store.source(number, name)
 
 
 def _set_aside(store: Store, number: int) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,6 +16,7 @@ from chassis.clock import Clock, parse_instant
 from contracts.catalogue import CATALOGUE
 from contracts.uai import InvalidUaiError, parse_uai
 from services.collector.errors import SettingsError
+from services.collector.files import find
 
 SOURCES_FILE = "agent.toml"
 DEFAULT_CADENCE_SECONDS = 300
@@ -56,7 +57,7 @@ class _AgentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SourcesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an establishment's `agent.toml` says; paths are relative to its folder and what is absent is not read.
 
-    The access log's fields are accepted here and read by the source that comes with them.
+    `hosts`: names beside the hosted one, of this establishment or each with the UAI it belongs to. `cas`: whether there is an ENT.
     """
 
     journal: str | tuple[str, ...] = ()
@@ -64,13 +65,23 @@ class SourcesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     census: str = ""
     census_afterwards: Literal["left", "archived", "deleted"] = "left"
     connections_from: Literal["", "journal", "access-log"] = ""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | dict[str, str] = ()
     host_first: bool = False
     cas: bool = True
 
     @property
     def journal_paths(self) -> tuple[str, ...]:
         return (self.journal,) if isinstance(self.journal, str) else self.journal
+
+    @property
+    def access_log_paths(self) -> tuple[str, ...]:
+        return (self.access_log,) if isinstance(self.access_log, str) else self.access_log
+
+    def hosts_of(self, uai: str) -> tuple[str, ...]:
+        """Hosts of an establishment whose `agent.toml` this is."""
+        if isinstance(self.hosts, dict):
+            return tuple(host for host, owner in self.hosts.items() if owner.strip().upper() == uai)
+        return self.hosts
 
     @property
     def connections_source(self) -> str:
@@ -82,7 +93,10 @@ class SourcesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class EstablishmentSettings:
-    """One establishment this agent serves; `folder` is what its sources' paths are relative to."""
+    """One establishment this agent serves; `folder` is what its sources' paths are relative to.
+
+    `neighbours`: establishments of the same agent that name an access log of this one: their hosts are nobody else's business.
+    """
 
     uai: str
     zone: ZoneInfo
@@ -90,6 +104,7 @@ class EstablishmentSettings:
     folder: Path
     sources: SourcesSettings
     grants: tuple[GrantSettings, ...] | None = None
+    neighbours: tuple[EstablishmentSettings, ...] = ()
 
     def grants_family(self, family: str, day: date) -> bool:
         """Whether `family` may be counted on a local day."""
@@ -143,10 +158,30 @@ def read_settings(path: Path) -> AgentSettings:
         key=path.parent / found.key,
         cadence_seconds=found.cadence_seconds,
         bootstrap=os.environ.get("TERRITORIALE_KAFKA") or found.kafka.bootstrap,
-        establishments=tuple(accepted.values()),
+        establishments=with_neighbours(tuple(accepted.values())),
         refused=tuple(refused),
         clock=_clock(),
     )
+
+
+def with_neighbours(establishments: tuple[EstablishmentSettings, ...]) -> tuple[EstablishmentSettings, ...]:
+    """Each with those that share an access log with it."""
+    logs = {each.uai: _access_logs(each) for each in establishments if each.sources.access_log}
+    return tuple(
+        replace(each, neighbours=tuple(other for other in establishments if _share(logs, each.uai, other.uai)))
+        for each in establishments
+    )
+
+
+def _access_logs(establishment: EstablishmentSettings) -> set[str]:
+    """What names the logs, and the files there are now: one pattern may hold another's file."""
+    patterns = establishment.sources.access_log_paths
+    found, _ = find(establishment.folder, patterns)
+    return {os.path.normpath(establishment.folder.resolve() / pattern) for pattern in patterns} | set(map(str, found))
+
+
+def _share(logs: dict[str, set[str]], one: str, other: str) -> bool:
+    return one != other and bool(logs.get(one, set()) & logs.get(other, set()))
 
 
 def read_sources(folder: Path) -> SourcesSettings:

@@ -101,7 +101,7 @@ class _Hour:
 
 
 class Count:
-    """Counts the lines of one establishment's journal until `gather` hands over what they add.
+    """Counts the lines of one source of an establishment until `gather` hands over what they add.
 
     `since`: a recount; only periods that hold this day or later ones are counted, and no diagnostics.
     """
@@ -117,12 +117,13 @@ class Count:
         heartbeats: Heartbeats,
         newest: float = -math.inf,
         since: date | None = None,
+        source: str = JOURNAL,
     ) -> None:
         self._establishment, self._small, self._store = establishment, small, store
         self._zone, self._now, self._dropped, self._since = establishment.zone, now, dropped, since
         self._today = now.astimezone(self._zone).date()
         self._oldest_accepted = oldest_accepted(self._today, self._zone.key)
-        self._in_charge = establishment.sources.connections_source == JOURNAL
+        self._in_charge = establishment.sources.connections_source == source
         self._bits = -1 if self._in_charge else SOFTWARE_MASK
         self._days: dict[date, _Day] = {}
         self._hours: dict[float, _Hour] = {}
@@ -170,6 +171,25 @@ class Count:
             bit = combination.bit & bits
             if bit & ~day.names[combination.profile_number].get(who, 0):
                 self._enter(day, combination, who, bit)
+
+    def connect(self, at: float, profile: str, channel: str, access: str) -> None:
+        """Count a connection of nobody in particular, as an access log tells it."""
+        hour = self._hour(at) if at >= self._oldest_accepted else None
+        if hour is None or hour.day.too_old:
+            self.set_aside["too_old"] += 1
+        else:
+            hour.counts[COMBINATIONS[profile, channel, access].number] += 1
+
+    def accept(self, first: float, last: float) -> None:
+        """Lines from `first` to `last` are of this source's time, whether they count or not."""
+        if first <= last:
+            self._accept(first)
+            self._accept(last)
+
+    @property
+    def oldest(self) -> float:
+        """UTC timestamp before which lines are too old."""
+        return self._oldest_accepted
 
     def _accept(self, at: float) -> None:
         self.last = at

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from glob import glob, has_magic
 from hashlib import blake2b
+from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from services.collector.errors import UnreadableSourceError
@@ -25,6 +28,8 @@ BLOCK = 256 * 1024
 LONGEST_GARBAGE = 256 * 1024 * 1024
 """Bytes without a newline after which a file is taken for a decompression bomb, or for no journal, and left."""
 _GZIP = b"\x1f\x8b"
+InstantOf = Callable[[bytes], float | None]
+"""When a line of a source says it happened."""
 UNREADABLE_TEXT = b"\xff"
 """Stands for a line that is not UTF-8, so that the decoder sets it aside wherever the fault is."""
 
@@ -68,10 +73,12 @@ class Stretch:
 
     def end_of(self, count: int) -> int:
         """Position after the first `count` lines; what was passed over belongs to the first."""
-        if count == len(self.lines):
-            return self.end
-        after = sum(len(line) + 1 for line in self.raw.split(b"\n", count)[count:])
-        return self.end - after
+        return self.end if count == len(self.lines) else self.end - (len(self.raw) + 1 - self._ends[count])
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where each line ends in `raw`; worked out once, for sources that change from file to file at every line."""
+        return list(accumulate((len(line) + 1 for line in self.raw.split(b"\n")), initial=0))
 
 
 @dataclass(frozen=True)
@@ -183,7 +190,7 @@ def head_of(path: Path) -> bytes:
     return head
 
 
-def first_instant(head: bytes) -> float:
+def first_instant(head: bytes, instant_of: InstantOf = instant_of) -> float:
     """When the first dated line of a file happened; files without one come last."""
     found = (instant_of(line) for line in head.split(b"\n"))
     return next((instant for instant in found if instant is not None), float("inf"))
@@ -194,8 +201,8 @@ def last_instant(lines: Sequence[bytes]) -> float | None:
     return instant_of(lines[-1])
 
 
-def stretches(content: Content, position: int) -> Iterator[Stretch]:
-    """Lines from `position` on, a last one without newline apart. Memory stays flat.
+def stretches(content: Content, position: int, *, text: bool = True) -> Iterator[Stretch]:
+    """Lines from `position` on, a last one without newline apart. Memory stays flat. `text`: all is to be UTF-8.
 
     A line over the limit comes out as one byte that nobody can read, its own bytes being passed over.
     """
@@ -207,12 +214,12 @@ def stretches(content: Content, position: int) -> Iterator[Stretch]:
         if not newline:
             rest, passed = _lengthen(content, rest, passed, block)
             continue
-        text = rest + whole
-        position += passed + len(text) + 1
-        yield Stretch(_split(text, passed), position, text)
+        joined = rest + whole
+        position += passed + len(joined) + 1
+        yield Stretch(_split(joined, passed, text=text), position, joined)
         rest, passed = _lengthen(content, b"", 0, tail)
     if rest or passed:
-        yield Stretch(_split(rest, passed), position + passed + len(rest), rest, whole=False)
+        yield Stretch(_split(rest, passed, text=text), position + passed + len(rest), rest, whole=False)
 
 
 def _lengthen(content: Content, rest: bytes, passed: int, block: bytes) -> tuple[bytes, int]:
@@ -224,13 +231,13 @@ def _lengthen(content: Content, rest: bytes, passed: int, block: bytes) -> tuple
     return rest + block, 0
 
 
-def _split(text: bytes, passed: int) -> list[bytes]:
-    lines = text.split(b"\n")
+def _split(joined: bytes, passed: int, *, text: bool) -> list[bytes]:
+    lines = joined.split(b"\n")
     if passed:
         lines[0] = UNREADABLE_TEXT
     if max(map(len, lines)) > LONGEST_LINE:
         lines = [line if len(line.removesuffix(b"\r")) <= LONGEST_LINE else UNREADABLE_TEXT for line in lines]
-    return lines if _is_text(text) else [line if _is_text(line) else UNREADABLE_TEXT for line in lines]
+    return lines if not text or _is_text(joined) else [line if _is_text(line) else UNREADABLE_TEXT for line in lines]
 
 
 def _is_text(text: bytes) -> bool:

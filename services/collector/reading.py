@@ -1,16 +1,17 @@
-"""The journal as a source: its files followed together, oldest first, each batch committed with its positions."""
+"""Sources made of files that are followed together, oldest first, each batch committed with its positions; the journal is one."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from services.collector import files
 from services.collector.counting import Count
 from services.collector.errors import UnreadableSourceError
-from services.collector.files import Content, Stretch
+from services.collector.files import Content, InstantOf, Stretch
+from services.collector.journal import instant_of
 from services.collector.observation import APART, Heartbeats
 from services.collector.small import SmallProfiles
 from services.collector.sources import JOURNAL
@@ -42,9 +43,8 @@ class Signature(NamedTuple):
 class Follower:
     """One file being read: from where it was left, a stretch of lines at a time."""
 
-    def __init__(self, path: Path, signature: Signature, head: bytes) -> None:
-        self.path, self.signature, self.head = path, signature, head
-        self.clock = files.first_instant(head)
+    def __init__(self, path: Path, signature: Signature, head: bytes, clock: float, *, text: bool) -> None:
+        self.path, self.signature, self.head, self.clock, self._text = path, signature, head, clock, text
         self.file: int | None = None
         self.position = self.committed = 0
         self.ready = False
@@ -57,12 +57,13 @@ class Follower:
         """Start at the position at which the file, known or new, was left."""
         self.file, self.position, self.committed, self.ready = file, position, position, True
         content = self._content.enter_context(Content(self.path, limit))
-        self._stretches = files.stretches(content, position)
+        self._stretches = files.stretches(content, position, text=self._text)
 
     def lines(self) -> list[bytes]:
         """Whole lines that come next; none at the end."""
         if self._current is None or self._taken == len(self._current.lines):
-            self._current, self._taken = next(self._stretches, None), 0
+            self._current, self._taken = None, 0  # so that where a file breaks there is no last line of it
+            self._current = next(self._stretches, None)
         return self._current.lines[self._taken :] if self._current and self._current.whole else []
 
     def tail(self) -> list[bytes]:
@@ -79,13 +80,15 @@ class Follower:
         self._content.close()
 
 
-class JournalSource:
-    """The journal of one establishment.
+class FollowedSource:
+    """The files of one source of one establishment.
 
     `problems` says, file by file, why its end could not be stood at; `lines` and `set_aside` count since the process started.
     """
 
-    name = JOURNAL
+    name = ""
+    text = True
+    instant_of: ClassVar[InstantOf] = staticmethod(instant_of)
 
     def __init__(self, establishment: EstablishmentSettings, number: int, store: Store) -> None:
         self._establishment, self._number, self._store = establishment, number, store
@@ -98,13 +101,18 @@ class JournalSource:
         self.set_aside: Counter[str] = Counter()
         self.problems: list[str] = []
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Paths and globs that name the files."""
+        raise NotImplementedError
+
     def stored(self, key: SetKey) -> StoredSet | None:
         """What is stored of a set of this establishment's people."""
         return self._store.stored_set(self._number, key)
 
     def turn(self, now: datetime, *, budget: int, to_the_end: bool) -> bool:
         """Read about `budget` bytes on; True once the end of every file is reached and none is missing or broken."""
-        paths, missing = files.find(self._establishment.folder, self._establishment.sources.journal_paths)
+        paths, missing = files.find(self._establishment.folder, self.patterns)
         self._follow(paths)
         try:
             self._read(now, budget)
@@ -143,11 +151,15 @@ class JournalSource:
             signature = Signature(status.st_size, status.st_mtime_ns, status.st_ino)
             if self._finished.get(path) != signature:
                 self._broken.pop(path, None)
-                self._followers[path] = Follower(path, signature, files.head_of(path))
+                self._followers[path] = self._follower(path, signature)
         except OSError as error:
             self._broken[path] = f"{path}: {error.strerror}"
         except UnreadableSourceError as error:
             self._broken[path] = str(error)
+
+    def _follower(self, path: Path, signature: Signature) -> Follower:
+        head = files.head_of(path)
+        return Follower(path, signature, head, files.first_instant(head, type(self).instant_of), text=self.text)
 
     def _finish(self, follower: Follower) -> None:
         """Read to its end; a last line without newline waits for what may come."""
@@ -194,11 +206,7 @@ class JournalSource:
     def _advance(self, count: Count, follower: Follower, now: datetime) -> int:
         """Count what comes next in a file; returns how many bytes that was."""
         before = follower.position
-        try:
-            lines = follower.lines()
-        except UnreadableSourceError as error:
-            self._broken[follower.path] = str(error)
-            lines = []
+        lines = self._next_lines(follower)
         if not lines:
             self._ended(count, follower, now)
             return 0
@@ -209,18 +217,29 @@ class JournalSource:
         self.lines += taken
         return follower.position - before
 
+    def _next_lines(self, follower: Follower) -> list[bytes]:
+        """None at the end, nor where a file breaks."""
+        try:
+            return follower.lines()
+        except UnreadableSourceError as error:
+            self._broken[follower.path] = str(error)
+            return []
+
     def _read_tails(self, now: datetime, *, wanted: bool) -> None:
         """Last lines without newline, of files of which no copy has more, the longer copy first; unless they are to wait."""
         count = self._new_count(now)
         for follower in sorted(self._tails, key=lambda each: -each.signature.size):
             follower.file = follower.file or self._recognise(follower)
             if wanted and self._position(follower.file) == follower.position:
-                count.take(follower.tail())
+                self._take_tail(count, follower, now)
                 follower.take(1)
                 self.lines += 1
                 self._commit(count, now, [follower])
             follower.close()
         self._tails.clear()
+
+    def _take_tail(self, count: Count, follower: Follower, now: datetime) -> None:  # noqa: ARG002 - other sources need it
+        count.take(follower.tail())
 
     def _abreast_of(self, follower: Follower) -> float:
         others = (other.clock for other in self._followers.values() if other is not follower)
@@ -255,6 +274,7 @@ class JournalSource:
             dropped=store.dropped_days(self._number),
             heartbeats=Heartbeats(store.heartbeats(self._number, self.name)),
             newest=-math.inf if state.newest is None else state.newest,
+            source=self.name,
         )
 
     def _commit(self, count: Count, now: datetime, followers: Iterable[Follower] | None = None) -> int:
@@ -262,15 +282,18 @@ class JournalSource:
         read = self._followers.values() if followers is None else followers
         moved = [follower for follower in read if follower.position != follower.committed]
         if moved:
-            gathered = count.gather()
-            self.set_aside.update(gathered.set_aside)
-            with self._store.transaction():
-                self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=0)
-                self._save_source(count)
-                for follower in moved:
-                    self._save_position(follower)
-            count.forget_names()
+            self._write(count, now, moved)
         return 0
+
+    def _write(self, count: Count, now: datetime, moved: Iterable[Follower] = ()) -> None:
+        gathered = count.gather()
+        self.set_aside.update(gathered.set_aside)
+        with self._store.transaction():
+            self._store.add_gathered(self._number, gathered, now=now.timestamp(), restatement=0)
+            self._save_source(count)
+            for follower in moved:
+                self._save_position(follower)
+        count.forget_names()
 
     def _save_position(self, follower: Follower) -> None:
         if follower.file is None:
@@ -289,3 +312,13 @@ class JournalSource:
             again = -math.inf if earliest == count.earliest else count.beaten_from - APART
             observed = None if state.observed is None or again == -math.inf else min(state.observed, again)
             self._store.save_source(self._number, self.name, SourceState(earliest, count.newest, state.stood, observed))
+
+
+class JournalSource(FollowedSource):
+    """The journal of one establishment."""
+
+    name = JOURNAL
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return self._establishment.sources.journal_paths

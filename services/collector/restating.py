@@ -10,6 +10,7 @@ from services.collector.observation import Heartbeats
 from services.collector.reading import Follower, JournalSource
 from services.collector.service import EstablishmentService
 from services.collector.small import SmallProfiles
+from services.collector.sources import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,11 +39,18 @@ class Recounting(JournalSource):
         """Count again; returns the known files that are gone or end earlier, of which lines are missing from now on."""
         store, number = self._store, self._number
         with store.transaction():
-            store.restate(number, self._starts(), now=now.timestamp(), restatement=self._restatement)
+            store.restate(
+                number, self._starts(), now=now.timestamp(), restatement=self._restatement, kept=self._not_ours
+            )
             self.turn(now, budget=_EVERYTHING, to_the_end=True)
         store.flush()
         known = ((file, position) for source, file, position in store.positions(number) if source == self.name)
         return sorted(file for file, position in known if self._reached.get(file, 0) < position)
+
+    @property
+    def _not_ours(self) -> str:
+        """Connections that an access log counts: no journal can tell them again."""
+        return "" if self._establishment.sources.connections_source == JOURNAL else "web"
 
     def _starts(self) -> dict[str, str]:
         """First days of the periods to count again, by grain; what is held for a school year follows the year."""

@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS head (
 CREATE TABLE IF NOT EXISTS dropped_day (
     establishment INTEGER NOT NULL, day TEXT NOT NULL, PRIMARY KEY (establishment, day)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open_sessions (
+    establishment INTEGER PRIMARY KEY, state BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS census_file (
     establishment INTEGER NOT NULL, day TEXT NOT NULL, file TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
     written INTEGER NOT NULL, counted INTEGER NOT NULL, rows INTEGER NOT NULL, story BLOB NOT NULL,

@@ -10,18 +10,20 @@ from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE
 from contracts.periods import bounds, next_start, school_year_start
 from services.collector import observation, reports
+from services.collector.access_log.source import AccessLogSource
 from services.collector.census.source import CensusSource
 from services.collector.local_calendar import Period, day_of, oldest_day
 from services.collector.people import LONG_PATIENCE, SetKey, entered
 from services.collector.reading import JournalSource
 from services.collector.small import SmallProfiles
-from services.collector.sources import JOURNAL
+from services.collector.sources import ACCESS_LOG, JOURNAL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from contracts.usage_reported import UsageReported
     from services.collector.config import EstablishmentSettings
+    from services.collector.reading import FollowedSource
     from services.collector.store import DuePeriod, SourceState, Store
 
 KEEPING = timedelta(days=60)
@@ -41,25 +43,42 @@ class EstablishmentService:
     tidy: bool = True
     number: int = field(init=False)
     source: JournalSource = field(init=False)
+    access_log: AccessLogSource = field(init=False)
     census: CensusSource = field(init=False)
 
     def __post_init__(self) -> None:
         with self.store.transaction():
             self.number = self.store.establishment(self.settings.uai)
         self.source = JournalSource(self.settings, self.number, self.store)
+        self.access_log = AccessLogSource(self.settings, self.number, self.store)
         self.census = CensusSource(self.settings, self.number, self.store, tidy=self.tidy)
 
     def turn(self, now: datetime, *, budget: int, to_the_end: bool = False) -> bool:
         """Read about `budget` bytes on and bring the periods up to date; True when there is more to read at once."""
         self.census.turn(now, self.clock.real_now())
         self._release_held(now)
-        at_the_end = bool(self.settings.sources.journal) and self.source.turn(now, budget=budget, to_the_end=to_the_end)
+        stood_at = [each for each in self.sources if each.turn(now, budget=budget, to_the_end=to_the_end)]
         with self.store.transaction():
-            if at_the_end:
-                self._observe(now)
+            for source in stood_at:
+                self._observe(source.name, now)
             self._announce_small_profiles(now.timestamp())
             self._keep(now)
-        return self.source.unread
+        return any(source.unread for source in self.sources)
+
+    @property
+    def sources(self) -> list[FollowedSource]:
+        """The sources of lines that the settings name."""
+        return [source for source in (self.source, self.access_log) if source.patterns]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the end of a source could not be stood at."""
+        return [problem for source in self.sources for problem in source.problems]
+
+    def close(self) -> None:
+        """Let go of the files being read."""
+        for source in self.sources:
+            source.close()
 
     # --- small profiles
 
@@ -114,35 +133,42 @@ class EstablishmentService:
 
     # --- observation
 
-    def _observe(self, now: datetime) -> None:
-        """The agent stands at the journal's end: minutes observed since it last did."""
-        state = self.store.source(self.number, JOURNAL)
-        if state.earliest is None:
+    def _observe(self, name: str, now: datetime) -> None:
+        """The agent stands at a source's end: minutes observed since it last did.
+
+        Of an access log that is not in charge of connections nobody asks.
+        """
+        state = self.store.source(self.number, name)
+        if state.earliest is None or (name == ACCESS_LOG and self.settings.sources.connections_source != ACCESS_LOG):
             return
         stood = max(now.timestamp(), state.stood or 0.0)
-        spans = observation.observed(state.earliest, stood, self.store.heartbeats(self.number, JOURNAL))
+        spans = observation.observed(state.earliest, stood, self.store.heartbeats(self.number, name))
         first = state.earliest if state.observed is None else max(state.earliest, state.observed)
         dropped = self.store.dropped_days(self.number)
         day, last = day_of(first, self.settings.zone), day_of(stood, self.settings.zone)
         while day <= last:
-            if day not in dropped and self.settings.grants_family("observed.journal", day):
-                self._observe_day(day, spans, now.timestamp())
+            if day not in dropped and self.settings.grants_family(f"observed.{name}", day):
+                self._observe_day(f"observed.{name}", day, spans, now.timestamp())
             day += timedelta(days=1)
-        self.store.save_source(self.number, JOURNAL, state._replace(stood=stood, observed=stood))
+        self.store.save_source(self.number, name, state._replace(stood=stood, observed=stood))
 
-    def _observe_day(self, day: date, spans: list[observation.Span], now: float) -> None:
+    def _observe_day(self, family: str, day: date, spans: list[observation.Span], now: float) -> None:
         minutes = observation.minutes_of_day(day, self.settings.zone.key, spans)
         if minutes:
-            cells = {CATALOGUE.code("observed.journal", "minutes", level=str(hour)): n for hour, n in minutes.items()}
-            self.store.raise_to(self.number, Period("observed.journal", "day", day.isoformat()), cells, now=now)
+            cells = {CATALOGUE.code(family, "minutes", level=str(hour)): n for hour, n in minutes.items()}
+            self.store.raise_to(self.number, Period(family, "day", day.isoformat()), cells, now=now)
 
     # --- publication
 
     def messages(self, agent: str, now: datetime) -> list[tuple[UsageReported, list[DuePeriod]]]:
         """What changed since Kafka last acknowledged it and may leave now, with the periods that each message carries."""
         zone, earliest = self.settings.zone.key, self.store.source(self.number, JOURNAL).earliest
+        web = self.store.source(self.number, self.settings.sources.connections_source).earliest
         due = (
-            (period, reports.report(period, self.store.cells(period.id), zone, earliest))
+            (
+                period,
+                reports.report(period, self.store.cells(period.id), zone, web if period.family == "web" else earliest),
+            )
             for period in self.store.due(self.number)
             if reports.may_leave(period, zone, now)
         )

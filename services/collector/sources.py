@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-JOURNAL = "journal"
+JOURNAL, ACCESS_LOG = "journal", "access-log"
+ACCESS_LOG_FAMILIES = ("web", "observed.access-log", "diagnostics")
 JOURNAL_FAMILIES = (
     "software",
     "people",
@@ -49,6 +50,8 @@ def families_of(sources: SourcesSettings | Mapping[str, Any]) -> list[str]:
     if settings.journal:
         supplied.update(JOURNAL_FAMILIES)
         supplied.update(["web"] if settings.connections_source == JOURNAL else [])
+    if settings.connections_source == ACCESS_LOG:
+        supplied.update(ACCESS_LOG_FAMILIES)
     if settings.census:
         supplied.update(CENSUS_FAMILIES)
     return [family for family in CATALOGUE.families if family in supplied]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from services.collector.access_log.open_sessions import OpenSessions
 from services.collector.census.records import CensusRecords
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
@@ -68,15 +69,19 @@ class Store:
         """`read_only`: the state as it stands, while its agent may be running."""
         if read_only:
             self._connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
-            self.censuses, self.problems = CensusRecords(self._connection), Problems(self._connection)
+            self._share(self._connection)
             return
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self.censuses, self.problems = CensusRecords(self._connection), Problems(self._connection)
+        self._share(self._connection)
         try:
             self._prepare()
         except sqlite3.DatabaseError:
             self._connection.close()
             raise
+
+    def _share(self, connection: sqlite3.Connection) -> None:
+        self.censuses, self.problems = CensusRecords(connection), Problems(connection)
+        self.open_sessions = OpenSessions(connection)
 
     def _prepare(self) -> None:
         run = self._connection.execute
@@ -147,18 +152,16 @@ class Store:
         return SourceState(*row) if row else SourceState()
 
     def save_source(self, establishment: int, name: str, state: SourceState) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", (establishment, name, *state)
-        )
+        query = "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)"
+        self._connection.execute(query, (establishment, name, *state))
 
     def heartbeats(self, establishment: int, source: str) -> list[Span]:
         query = "SELECT first, last FROM heartbeat WHERE establishment = ? AND source = ? ORDER BY first"
         return self._connection.execute(query, (establishment, source)).fetchall()
 
     def save_heartbeats(self, establishment: int, source: str, spans: Iterable[Span]) -> None:
-        self._connection.execute(
-            "DELETE FROM heartbeat WHERE establishment = ? AND source = ?", (establishment, source)
-        )
+        query = "DELETE FROM heartbeat WHERE establishment = ? AND source = ?"
+        self._connection.execute(query, (establishment, source))
         rows = ((establishment, source, first, last) for first, last in spans)
         self._connection.executemany("INSERT INTO heartbeat VALUES (?, ?, ?, ?)", rows)
 
@@ -293,9 +296,8 @@ class Store:
 
     def cells(self, period: int) -> list[tuple[int, int]]:
         """Cells of a period in ascending order of code."""
-        return self._connection.execute(
-            "SELECT code, count FROM cell WHERE period = ? ORDER BY code", (period,)
-        ).fetchall()
+        query = "SELECT code, count FROM cell WHERE period = ? ORDER BY code"
+        return self._connection.execute(query, (period,)).fetchall()
 
     def mark_published(self, establishment: int, sent: Iterable[DuePeriod], *, real_now: float) -> None:
         """What Kafka acknowledged; a period that changed meanwhile stays marked, its revision being greater."""
@@ -361,17 +363,19 @@ class Store:
 
     # --- restating
 
-    def restate(self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int) -> None:
-        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty."""
+    def restate(
+        self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int, kept: str = ""
+    ) -> None:
+        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty; not family `kept`."""
         run = self._connection.execute
         for grain, start in since.items():
-            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ?
+            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ? AND family <> ?
                        AND family NOT LIKE 'observed.%' AND family <> 'diagnostics' AND {_NO_CENSUS}"""
-            key = (establishment, grain, start)
+            key = (establishment, grain, start, kept)
             run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
             query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
             run(query, (restatement, now, *key))
-            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key)
+            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key[:3])
         run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
 
     def restatement(self, establishment: int) -> int:

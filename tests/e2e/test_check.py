@@ -17,6 +17,7 @@ from tests.support.agents import agent_for
 from tests.support.oracle import Oracle
 from tests.support.territories import CANARY, write_nasty
 from tests.support.territory_censuses import add_censuses
+from tests.support.territory_logs import add_logs
 
 SEED = int(os.environ.get("TERRITORIALE_TEST_SEED") or random.SystemRandom().randrange(10**6))
 INSTANTS = [
@@ -30,7 +31,9 @@ INSTANTS = [
 @pytest.mark.parametrize("now", INSTANTS)
 def test_what_is_set_aside_and_what_counts(tmp_path, now):
     instant = datetime.fromisoformat(now).astimezone(ZoneInfo("Europe/Paris"))
-    add_censuses(write_nasty(tmp_path / "territory", SEED, instant), SEED, instant)
+    territory = write_nasty(tmp_path / "territory", SEED, instant)
+    add_censuses(territory, SEED, instant)
+    add_logs(territory, SEED, instant)
     agent = agent_for(
         tmp_path / "territory", tmp_path / "agent", name="a", seed=b"a", bootstrap="nowhere:9", now=instant
     )

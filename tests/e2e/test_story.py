@@ -33,6 +33,7 @@ from tests.support.oracle.days import WINDOWS
 from tests.support.stacks import Stack, stack_of
 from tests.support.territories import CANARY, write_nasty
 from tests.support.territory_censuses import add_censuses
+from tests.support.territory_logs import add_logs
 from tests.support.wire import read_topic
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ QUESTIONS = [*({"window": window} for window in WINDOWS), {"year": "2025-2026"},
 def story(request, tmp_path_factory) -> Iterator[tuple[Stack, Oracle]]:
     now = NIGHTS[request.param]
     folder = tmp_path_factory.mktemp(f"story-{request.param}")
-    add_censuses(write_nasty(folder / "territory", SEED, now), SEED, now)
+    territory = write_nasty(folder / "territory", SEED, now)
+    add_censuses(territory, SEED, now)
+    add_logs(territory, SEED, now)
     with stack_of(folder / "territory", folder / "local", now) as stack:
         yield stack, Oracle(folder / "territory", now)
 

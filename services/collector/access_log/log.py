@@ -81,6 +81,8 @@ class AccessLog:
         self._sessions = Sessions(rules, self._places, restored.sessions)
         self._buffer = ReorderBuffer(restored.waiting)
         self._newest = restored.newest
+        self.accepted: dict[str, tuple[int, int]] = {}
+        """First and last instants of the pages and calls of each establishment, since whoever reads them last cleared them."""
         self._columns = restored.columns
 
     def read(self, lines: Iterable[bytes], *, file: str, now: float) -> list[Fact]:
@@ -145,6 +147,9 @@ class AccessLog:
             if place and isinstance(found, Call | Opening):
                 facts.append(SetAside("future", request.at, place.uai, request.host))
             return None
+        if found and place:
+            first, last = self.accepted.get(place.uai, (request.at, request.at))
+            self.accepted[place.uai] = min(first, request.at), max(last, request.at)
         if isinstance(found, Opening) or (found and place):
             self._buffer.add(request.at, found)
         return request.at

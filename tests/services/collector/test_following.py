@@ -112,6 +112,16 @@ def test_a_broken_archive_is_not_observed_and_what_it_gives_is_counted(school: S
     assert school.minutes("2026-11-20")[5] == 60
 
 
+def test_where_an_archive_breaks_nothing_of_it_is_counted_twice(school: School) -> None:
+    """Beside a file whose last line, without newline, is taken at the end."""
+    whole = gzip.compress("".join(connection(AT, f"{random.Random(n).random()}") + "\n" for n in range(3000)).encode())
+    (school.folder / "journal.gz").write_bytes(whole[: len(whole) // 2])
+    counted = _web(school.read())
+    school.write(connection(AT, "u2"), end="")
+    school.restart()
+    assert _web(school.read()) == counted + 1
+
+
 def test_a_line_that_never_ends_takes_no_memory_and_is_left(school: School, monkeypatch) -> None:
     monkeypatch.setattr("services.collector.files.LONGEST_GARBAGE", 4_000_000)
     with gzip.open(school.folder / "journal.gz", "wb") as bomb:

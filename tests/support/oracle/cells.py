@@ -40,7 +40,8 @@ def rate(numerator: Cell, denominator: Cell) -> Cell:
         return without_value("na")
     partial = next((each for each in (numerator, denominator) if each.state == "partial"), None)
     parts = int(numerator.value), int(denominator.value)
-    return Cell(Fraction(*parts), "partial" if partial else None, partial.share if partial else None, parts=parts)
+    presumed = "estimated" if "estimated" in (numerator.state, denominator.state) else None
+    return Cell(Fraction(*parts), "partial" if partial else presumed, partial.share if partial else None, parts=parts)
 
 
 def total(cells: list[Cell]) -> Cell:
@@ -52,7 +53,8 @@ def total(cells: list[Cell]) -> Cell:
         state = next((state for state in NO_VALUE if any(cell.state == state for cell in cells)), "na")
         return Cell(None, state, left_out=left_out)
     partial = left_out > 0 or any(cell.state == "partial" for cell in valued)
-    return Cell(_summed(valued), "partial" if partial else None, left_out=left_out)
+    presumed = "estimated" if any(cell.state == "estimated" for cell in valued) else None
+    return Cell(_summed(valued), "partial" if partial else presumed, left_out=left_out)
 
 
 def _summed(valued: list[Cell]) -> Fraction:

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.support.oracle import series
-from tests.support.oracle.cells import Cell, extremes, rate, total
-from tests.support.oracle.counted import Counted
+from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
+from tests.support.oracle.counted import WITH_SOFTWARE, Counted
 from tests.support.oracle.days import Window, window_of
 from tests.support.oracle.territory import read_territory
 
@@ -107,6 +107,9 @@ class Oracle:
         cell = counted.connections(column, window)
         if display == "values" or channel not in OVER:
             return cell
+        lacking = counted.establishment.presumed and OVER[channel] == "all" and profile in WITH_SOFTWARE
+        if lacking and cell.state != "na":
+            return without_value("nd")  # divided by a sum that lacks a part
         return rate(cell, counted.connections(f"{profile}.{OVER[channel]}", window))
 
     def _shown(self, uai: str, establishments: Collection[str] | None, search: str) -> bool:
@@ -146,7 +149,7 @@ class Oracle:
 
         Establishments of which no agent may report anything are not there.
         """
-        read = {uai: counted for uai, counted in self.counted.items() if counted.establishment.has_journal}
+        read = {uai: counted for uai, counted in self.counted.items() if counted.establishment.is_read}
         return {uai: max(counted.minutes, default=None) for uai, counted in read.items()}
 
     def _chosen(self, establishments: Collection[str] | None) -> list[Counted]:

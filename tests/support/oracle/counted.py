@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tests.support.oracle.access_log import read_access_log
 from tests.support.oracle.accounts import read_accounts, small_profiles
 from tests.support.oracle.cells import Cell, without_value
 from tests.support.oracle.days import midnight, next_month, school_year
@@ -27,6 +28,7 @@ CHANNELS = {
     "mobile": ("mobile",),
     "software": ("software",),
 }
+WITH_SOFTWARE = ("total", "enseignant", "personnel")
 FIRST_YEARS = {"accompagnant.net": (2020, 2020), "accompagnant.mobile": (2020, 2020), "personnel.all": (2010, 2014)}
 FIRST_YEARS |= {"personnel.net": (2014, 2014), "personnel.mobile": (2014, 2014)}
 """First and complete year of the columns whose indicator does not go back to 2010 (indicators.csv)."""
@@ -63,6 +65,9 @@ class Counted:
 
     @cached_property
     def journal(self) -> Journal:
+        """The source of connections, be it a log, which names nobody."""
+        if self.establishment.presumed:
+            return read_access_log(self.establishment)
         return read_journal(self.establishment.journal, self.establishment.zone, self.now)
 
     @cached_property
@@ -81,12 +86,34 @@ class Counted:
     def month_is_over(self, day: date) -> bool:
         return self.now >= midnight(next_month(day), self.establishment.zone)
 
-    def connections(self, column: str, window: Window) -> Cell:
-        """Connections of `profile.channel`, or of `total.channel` over the profiles that may be shown."""
-        return self._cell(column, window, people=False)
+    def connections(self, column: str, window: Window, *, granted_only: bool = False) -> Cell:
+        """Connections of `profile.channel`, or of `total.channel` over the profiles that may be shown.
+
+        `granted_only`: a channel that no agent was asked for is left out without a word.
+        """
+        cell = self._cell(column, window, people=False)
+        return self._presumed(column, cell, window, granted_only=granted_only) if self.establishment.presumed else cell
+
+    def _presumed(self, column: str, cell: Cell, window: Window, *, granted_only: bool) -> Cell:
+        """An access log knows no desktop client: `software` is `nd`, and `all` lacks it.
+
+        Doubt: the share of a sum that lacks a part counts that part's minutes as unobserved.
+        """
+        profile, channel = column.split(".")
+        if cell.value is None:
+            return cell
+        if channel == "software":
+            return without_value("nd")
+        if channel == "all" and profile in WITH_SOFTWARE and not granted_only:
+            share = self.quality(window).share
+            return replace(cell, state="partial", share=None if share is None else share / 2)
+        return replace(cell, state="estimated") if cell.state is None and cell.value else cell
 
     def people(self, column: str, window: Window, *, ent: bool = False) -> Cell:
-        """Distinct people by profile; the total adds profiles, so it counts accounts."""
+        """Distinct people by profile; the total adds profiles, so it counts accounts. An access log names nobody."""
+        if self.establishment.presumed:
+            state = self._state(column, window)
+            return without_value("na" if state == "na" else "nd")
         return self._cell(column, window, people=True, ent=ent)
 
     def _cell(self, column: str, window: Window, *, people: bool, ent: bool = False) -> Cell:

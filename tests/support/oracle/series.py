@@ -25,7 +25,7 @@ def daily(counted: list[Counted], today: date) -> dict[date, tuple[Cell, Cell]]:
 
 def _day(counted: list[Counted], day: date, today: date) -> tuple[Cell, Cell]:
     window = Window("day", day, day, "day", complete=day < today)
-    connections = total([each.connections("total.all", window) for each in counted])
+    connections = total([each.connections("total.all", window, granted_only=True) for each in counted])
     people = total([each.people("total.net", window) for each in counted])
     return (_unfinished(connections), _unfinished(people)) if day == today else (connections, people)
 
@@ -65,9 +65,9 @@ def _hour(counted: Counted, facts: dict[tuple[date, int], int], day: date, label
     if quality.state == "nd":
         return without_value("nd")
     partial = quality.state == "partial" or _still_running(counted.now, day, hours, counted)
-    return Cell(
-        Fraction(facts.get((day, label), 0)), "partial" if partial else None, quality.share if partial else None
-    )
+    value = Fraction(facts.get((day, label), 0))
+    presumed = "estimated" if counted.establishment.presumed and value else None
+    return Cell(value, "partial" if partial else presumed, quality.share if partial else None)
 
 
 def _still_running(now: datetime, day: date, hours: list[datetime], counted: Counted) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,19 @@ class Establishment:
     has_journal: bool
     journal: tuple[Path, ...]
     census: Path | None = None
+    access_log: tuple[Path, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    cas: bool = True
+    hosts_of_log: frozenset[str] = frozenset()
+
+    @property
+    def presumed(self) -> bool:
+        """Connections come from the access log: here, where there is no journal."""
+        return bool(self.access_log) and not self.has_journal
+
+    @property
+    def is_read(self) -> bool:
+        return self.has_journal or self.presumed
 
     def open_on(self, day: date) -> bool:
         """Doubt: `closed` is read as the last day of life, both ends included; the rules do not say."""
@@ -44,11 +57,16 @@ class Territory:
 
 def read_territory(folder: Path) -> Territory:
     described = tomllib.loads((folder / "territory.toml").read_text("utf-8"))
+    found = [_establishment(folder, each) for each in described.get("establishment", [])]
     return Territory(
-        described["name"],
-        ZoneInfo(described["zone"]),
-        tuple(_establishment(folder, each) for each in described.get("establishment", [])),
+        described["name"], ZoneInfo(described["zone"]), tuple(_with_neighbours(each, found) for each in found)
     )
+
+
+def _with_neighbours(establishment: Establishment, every: list[Establishment]) -> Establishment:
+    """A host of another establishment of the same log is granted: it is no `other_host`."""
+    shared = [each.hosts for each in every if set(each.access_log) & set(establishment.access_log)]
+    return replace(establishment, hosts_of_log=frozenset[str]().union(*shared))
 
 
 def _establishment(folder: Path, described: dict[str, Any]) -> Establishment:
@@ -67,6 +85,9 @@ def _establishment(folder: Path, described: dict[str, Any]) -> Establishment:
         has_journal=bool(agent.get("journal")),
         journal=tuple(_files(own, agent.get("journal", []))),
         census=own / agent["census"] if agent.get("census") else None,
+        access_log=tuple(_files(own, agent.get("access_log", []))),
+        hosts=frozenset([f"{described['uai'].lower()}.index-education.net", *agent.get("hosts", [])]),
+        cas=agent.get("cas", True),
     )
 
 
