@@ -137,10 +137,15 @@ def _flags() -> tuple[str, ...]:
     )
 
 
+def cluster_id(drawn: uuid.UUID) -> str:
+    """22 characters of base64, of which the first is a letter: Kafka's tool takes what begins with a dash for an option."""
+    raw = drawn.bytes
+    return base64.urlsafe_b64encode(bytes((raw[0] & 0x7F,)) + raw[1:]).rstrip(b"=").decode()
+
+
 async def _format(folder: Path, java: Java, jars: Sequence[Path]) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     code, output = await run_to_end(
-        (*_java(java, jars), "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config",
+        (*_java(java, jars), "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id(uuid.uuid4()), "--config",
          str(_properties(folder))),
         environment=bare_environment(), folder=folder,
     )  # fmt: skip
