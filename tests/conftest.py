@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.local.ports import free_port as _free_port
 from tests.support import servers
 from tests.support.servers import Database, PostgresServer
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+"""No test asserts a time: a busy machine is no fault of the product."""
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -16,6 +16,8 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from chassis.kafka import TopicSpec, ensure_topics
+from contracts.counters_updated import TOPIC
 from services.gateway.app import create_app as create_gateway
 from services.gateway.config import GatewaySettings
 from services.identity.app import create_app as create_identity
@@ -89,6 +91,7 @@ async def redis(valkey: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="module")
 async def standing(module_database: Database, redis: Redis, valkey: str, kafka: str) -> AsyncIterator[Platform]:
     """The services, started once for a module's tests."""
+    await ensure_topics(kafka, [TopicSpec(TOPIC, partitions=1)])  # as the aggregator has done long before in real life
     database_url, redis_url = SecretStr(module_database.identity), SecretStr(valkey)
     identity = create_identity(
         IdentitySettings(
