@@ -1,13 +1,12 @@
 """How long a table of a thousand establishments takes: in the store, in pure code, as ready bytes, in any window.
 
-Run: python -m bench.query [ESTABLISHMENTS]. A fresh PostgreSQL is started and filled with sheets of plausible width.
+Run: python -m bench.query. A fresh PostgreSQL is started and filled with sheets of plausible width.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +17,7 @@ import msgspec
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bench.results import Result, at_most, show, told
 from chassis.clock import Clock
 from chassis.database import create_engine, migrate
 from contracts.catalogue import CATALOGUE
@@ -42,18 +42,24 @@ TODAY = date(2026, 11, 20)
 FAMILIES = ("web", "software", "people", "observed.journal")
 ROUNDS = 30
 LEVELS_IN_USE = 8
+STORE_GOAL_MS, TABLE_GOAL_MS = 3, 15
+"""For a thousand establishments and all columns, on two cores."""
 
 
-def main() -> None:
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+@click.command()
+@click.option("--establishments", default=1000, show_default=True, help="Lines of the tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def main(establishments: int, as_json: bool) -> None:
+    """Milliseconds a question takes in the query's process: median wall time, and CPU."""
     try:
         with PostgresServer(server("postgres")).database() as database:
-            asyncio.run(_measure(database.usage, size))
+            show(asyncio.run(measure(database.usage, establishments)), as_json=as_json)
     finally:
         stop_servers()
 
 
-async def _measure(url: str, size: int) -> None:
+async def measure(url: str, size: int) -> list[Result]:
+    """Tables in each window, as values and rates, the summary and the series; the store alone beside them."""
     engine = create_engine(url, application="bench")
     await migrate(engine, MIGRATIONS, schema=SCHEMA)
     uais = [f"{n:07d}{key_letter(f'{n:07d}')}" for n in range(1, size + 1)]
@@ -68,15 +74,18 @@ async def _measure(url: str, size: int) -> None:
         await connection.commit()
     scope = msgspec.Raw(msgspec.json.encode(_scope(uais)))
     queries = Queries(engine, Clock(NOW), _SCOPES)
+    results: list[Result] = []
     for window in ("last-day", "current-month", "last-month", "current-year"):
-        await _report(f"store, {window}", partial(_store_only, engine, scope, window))
+        store = partial(_store_only, engine, scope, window)
+        results += await _time(f"query.store.{window}", store, goal=STORE_GOAL_MS)
         for display in ("values", "rates"):
             question = TableQuestion(scope=scope, table="connexions.authentifiees", window=window, display=display)
-            await _report(f"table {display}, {window}", partial(queries.table, question))
-    await _report("summary", partial(queries.summary, SummaryQuestion(scope=scope, page="connexions")))
-    await _report("daily", partial(queries.daily, SeriesQuestion(scope=scope)), rounds=5)
-    await _report("hourly", partial(queries.hourly, SeriesQuestion(scope=scope)), rounds=3)
+            results += await _time(f"query.{display}.{window}", partial(queries.table, question), goal=TABLE_GOAL_MS)
+    results += await _time("query.summary", partial(queries.summary, SummaryQuestion(scope=scope, page="connexions")))
+    results += await _time("query.daily", partial(queries.daily, SeriesQuestion(scope=scope)), rounds=5)
+    results += await _time("query.hourly", partial(queries.hourly, SeriesQuestion(scope=scope)), rounds=3)
     await engine.dispose()
+    return results
 
 
 async def _store_only(engine: AsyncEngine, scope: msgspec.Raw, window: str) -> int:
@@ -90,16 +99,18 @@ _SCOPES = Scopes()
 _PLAN = Plan(CATALOGUE.tables["connexions.authentifiees"].columns)
 
 
-async def _report(name: str, ask: Callable[[], Awaitable[object]], rounds: int = ROUNDS) -> None:
+async def _time(
+    name: str, ask: Callable[[], Awaitable[object]], *, rounds: int = ROUNDS, goal: float | None = None
+) -> list[Result]:
     encode = msgspec.json.Encoder().encode
-    walls, cpus, size = [], [], 0
+    walls, cpus = [], []
     for _ in range(rounds):
         begun, worked = time.perf_counter(), time.process_time()
-        size = len(encode(await ask()))
+        encode(await ask())
         walls.append((time.perf_counter() - begun) * 1000)
         cpus.append((time.process_time() - worked) * 1000)
-    wall, cpu = statistics.median(walls), statistics.median(cpus)
-    click.echo(f"{name:32} p50 {wall:8.2f} ms   best {min(walls):8.2f} ms   cpu {cpu:8.2f} ms   {size:9,d} bytes")
+    wall, cpu = round(statistics.median(walls), 1), round(statistics.median(cpus), 1)
+    return [told(name, wall, "ms") if goal is None else at_most(name, wall, "ms", goal), told(f"{name}.cpu", cpu, "ms")]
 
 
 def _scope(uais: list[str]) -> Scope:
