@@ -31,7 +31,7 @@ test: setup ## Everything: unit, connected and end-to-end tests on real Kafka, P
 	@.venv/bin/pytest -n 2 --dist loadgroup
 
 unit: .venv/.synced ## The fast tests only
-	@.venv/bin/pytest -m "not connected and not e2e"
+	@.venv/bin/pytest -n 2 -m "not connected and not e2e"
 
 check: .venv/.synced ## Lint, format, types, architecture
 	@.venv/bin/ruff check

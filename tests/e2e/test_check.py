@@ -19,6 +19,8 @@ from tests.support.territories import CANARY, write_nasty
 from tests.support.territory_censuses import add_censuses
 from tests.support.territory_logs import add_logs
 
+pytestmark = pytest.mark.e2e
+
 SEED = int(os.environ.get("TERRITORIALE_TEST_SEED") or random.SystemRandom().randrange(10**6))
 INSTANTS = [
     "2026-10-26T22:30:00+01:00",
