@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -80,7 +81,7 @@ class Follower:
         self._content.close()
 
 
-class FollowedSource:
+class FollowedSource(ABC):
     """The files of one source of one establishment.
 
     `problems` says, file by file, why its end could not be stood at; `lines` and `set_aside` count since the process started.
@@ -102,9 +103,9 @@ class FollowedSource:
         self.problems: list[str] = []
 
     @property
+    @abstractmethod
     def patterns(self) -> tuple[str, ...]:
         """Paths and globs that name the files."""
-        raise NotImplementedError
 
     def stored(self, key: SetKey) -> StoredSet | None:
         """What is stored of a set of this establishment's people."""
