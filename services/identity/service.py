@@ -1,35 +1,27 @@
-"""Every change of the registry: one transaction that raises the version, then the version shown to all, then the event."""
+"""What operators change in the registry, one method per change."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 import msgspec
-import structlog
-from redis.exceptions import RedisError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chassis.clock import Clock
 from chassis.database import create_engine
-from contracts.identity_changed import IdentityChanged, Subject, encode
 from contracts.registry import AgentKey, Convention, ConventionKind, Establishment, Grant, Territory
-from contracts.rights_version import LEASE_SECONDS
 from services.identity import errors, particulars
 from services.identity.agreement import Amendment, StoredConvention, amend, overlap
+from services.identity.change import Change, Changes, put_grants
 from services.identity.config import RegistrarSettings
 from services.identity.directory import digest
+from services.identity.enrolment import Enrolments
+from services.identity.fleet import Fleet
 from services.identity.rights_board import RightsBoard
 from services.identity.store import RegistryStore, TokenRow
 from services.identity.territory_file import CheckedFile, TerritoryFile, check
-
-IDS_PER_EVENT = 1_000
-"""Ids of ten characters: an event stays far below a message's limit."""
-
-log = structlog.get_logger()
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -49,58 +41,16 @@ class NewToken(msgspec.Struct, frozen=True):
     token: str
 
 
-@dataclass
-class Change:
-    """One change under way: its transaction's store, its version, and what it touched."""
+class Registrar(Changes):
+    """Territories, establishments, conventions, keys, grants and tokens; beside it, enrolments and the fleet on the same registry."""
 
-    store: RegistryStore
-    version: int
-    touched: list[tuple[Subject, Sequence[str]]]
+    @cached_property
+    def enrolments(self) -> Enrolments:
+        return Enrolments(self._engine, self._board, self._clock)
 
-    def touch(self, subject: Subject, ids: Sequence[str]) -> None:
-        self.touched.append((subject, ids))
-
-    def messages(self) -> list[tuple[str, bytes]]:
-        """Events as they go to the outbox: the first id is the key."""
-        return [
-            (chunk[0], encode(IdentityChanged(self.version, subject, tuple(chunk))))
-            for subject, ids in self.touched
-            for start in range(0, len(ids), IDS_PER_EVENT)
-            if (chunk := ids[start : start + IDS_PER_EVENT])
-        ]
-
-
-class Registrar:
-    """Changes the registry. When a method returns, readers obey: the version is committed and shown."""
-
-    def __init__(self, engine: AsyncEngine, board: RightsBoard, clock: Clock) -> None:
-        self._engine = engine
-        self._board = board
-        self._clock = clock
-
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[Change]:
-        async with self._engine.begin() as connection:
-            store = RegistryStore(connection)
-            change = Change(store, await store.raise_version(), [])
-            yield change
-            await store.leave_in_outbox(change.messages())
-        await self._announce(change.version)
-
-    async def _announce(self, version: int) -> None:
-        try:
-            await self._board.announce(version)
-        except RedisError as error:
-            log.warning(
-                "the change is kept, but Redis does not answer: readers may obey it only when the shown version's lease ends",
-                lease_seconds=LEASE_SECONDS,
-                error=str(error),
-            )
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[RegistryStore]:
-        async with self._engine.connect() as connection:
-            yield RegistryStore(connection)
+    @cached_property
+    def fleet(self) -> Fleet:
+        return Fleet(self._engine, self._board, self._clock)
 
     # whole territories
 
@@ -148,7 +98,7 @@ class Registrar:
         await change.store.put_agent(file.key.agent)
         await change.store.put_key(file.key)
         change.touch("agent", [file.key.agent])
-        await _put_grants(change, file.grants)
+        await put_grants(change, file.grants)
 
     async def _import_token(self, change: Change, file: CheckedFile) -> str:
         token = file.token or _new_token()
@@ -260,7 +210,7 @@ class Registrar:
                 particulars.in_order(grant.from_day, grant.to_day, f"grant of {grant.family} for {grant.uai}")
                 await _agent(change.store, grant.agent)
                 await _establishment(change.store, grant.uai)
-            await _put_grants(change, grants)
+            await put_grants(change, grants)
 
     async def end_grant(self, agent: str, uai: str, family: str, last_day: date) -> None:
         async with self._change() as change:
@@ -320,17 +270,6 @@ async def _establishment(store: RegistryStore, uai: str) -> Establishment:
 async def _agent(store: RegistryStore, agent: str) -> None:
     if not await store.agents([agent]):
         raise errors.UnknownAgentError(f"no agent has the id {agent!r}")
-
-
-async def _put_grants(change: Change, grants: Sequence[Grant]) -> None:
-    uais = list(dict.fromkeys(grant.uai for grant in grants))
-    await change.store.put_grants(grants)
-    if taken := await change.store.overlapping_grant(uais):
-        days = f"{taken.from_day or '…'} to {taken.to_day or '…'}"
-        raise errors.GrantOverlapError(
-            f"{taken.family} of {taken.uai}, {days}: days of an earlier grant are among these"
-        )
-    change.touch("grant", uais)
 
 
 @asynccontextmanager

@@ -176,10 +176,12 @@ class RegistryStore:
         mine = and_(agent_keys.c.agent == agent, agent_keys.c.public_key == public_key)
         return (await self._connection.execute(update(agent_keys).where(mine).values(valid_to=at))).rowcount > 0
 
-    async def keys(self) -> list[AgentKey]:
+    async def keys(self, agent: str | None = None) -> list[AgentKey]:
         columns = (agent_keys.c.agent, agent_keys.c.public_key, agent_keys.c.valid_from, agent_keys.c.valid_to)
-        rows = await self._connection.execute(select(*columns).order_by(agent_keys.c.agent, agent_keys.c.id))
-        return [AgentKey(*row) for row in rows]
+        statement = select(*columns).order_by(agent_keys.c.agent, agent_keys.c.id)
+        if agent is not None:
+            statement = statement.where(agent_keys.c.agent == agent)
+        return [AgentKey(*row) for row in await self._connection.execute(statement)]
 
     async def put_grants(self, given: Sequence[Grant]) -> None:
         """Grants that are there already, with the same days, are left as they are."""
