@@ -31,7 +31,8 @@ def create_app(settings: IdentitySettings) -> FastAPI:
     board = RightsBoard.connect(settings.redis.get_secret_value())
     directory = Directory(engine, settings.clock)
     changes = engine, board, settings.clock
-    agents = fleet_router(directory, Enrolments(*changes), Fleet(*changes), settings.expectations, settings.agent_kafka)
+    fleet = Fleet(*changes, settings.expectations)
+    agents = fleet_router(directory, Enrolments(*changes), fleet, settings.agent_kafka)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -41,8 +41,10 @@ class RegistrarSettings(BaseSettings):
         return Expectations(timedelta(seconds=self.agent_cadence_seconds), self.minimum_agent_version)
 
 
-class CommandSettings(RegistrarSettings):
-    """Settings of `territoriale admin …`."""
+class LastReportsSettings(BaseSettings):
+    """Where `territoriale admin agent list` asks for last reports; without it they are not shown."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     query_url: str = Field(default="", description="Set it so that `agent list` shows last reports: http://host:port.")
     internal_token: SecretStr = Field(

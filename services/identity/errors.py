@@ -51,6 +51,10 @@ class UnknownFamilyError(RefusedEntryError):
     code, title = "unknown_family", "No such family in the catalogue"
 
 
+class InvalidGrantError(RefusedEntryError):
+    code, title = "invalid_grant", "This is not a grant"
+
+
 class InvalidFileError(RefusedEntryError):
     code, title = "invalid_file", "The file is not a territory to import"
 

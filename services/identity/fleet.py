@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chassis.clock import Clock
 from contracts.fleet import AgentStatus, AgentStatuses, Hello, HelloAnswer
 from contracts.registry import AgentKey
 from contracts.signing import public_from_text, verify
@@ -15,6 +18,7 @@ from services.identity.fleet_store import FleetStore
 from services.identity.messages import read_hello
 from services.identity.particulars import is_id
 from services.identity.presence import Expectations, Presence, copied, heard, is_replay, status_of
+from services.identity.rights_board import RightsBoard
 from services.identity.served import served_by
 
 ROTATION_OVERLAP = timedelta(days=7)
@@ -26,7 +30,11 @@ MAX_KEYS_IN_FORCE = 3
 class Fleet(Changes):
     """Answers hellos and tells how agents are."""
 
-    async def hello(self, body: bytes, agent: str, signature: bytes, expected: Expectations) -> HelloAnswer:
+    def __init__(self, engine: AsyncEngine, board: RightsBoard, clock: Clock, expected: Expectations) -> None:
+        super().__init__(engine, board, clock)
+        self._expected = expected
+
+    async def hello(self, body: bytes, agent: str, signature: bytes) -> HelloAnswer:
         """Note that an agent is there, register the next key it brings, and tell it what to obey.
 
         `BadSignatureError` unless a key of the agent in force has signed the body; `TooManyKeysError` for a next key beyond measure.
@@ -46,7 +54,8 @@ class Fleet(Changes):
             await self._keep(presence)
         if hello.next_public_key and not replayed:
             await self._rotate(hello, now)
-        return await self._answer(agent, signer, now, expected, copies=copied(presence or known, now, expected.cadence))
+        copies = copied(presence or known, now, self._expected.cadence)
+        return await self._answer(agent, signer, now, copies=copies)
 
     async def _keep(self, presence: Presence) -> None:
         """No change of the registry: nobody's rights depend on it."""
@@ -67,17 +76,15 @@ class Fleet(Changes):
             await change.fleet.end_keys(hello.agent, now + ROTATION_OVERLAP, but=hello.next_public_key)
             change.touch("agent", [hello.agent])
 
-    async def _answer(
-        self, agent: str, signer: str, now: datetime, expected: Expectations, *, copies: bool
-    ) -> HelloAnswer:
+    async def _answer(self, agent: str, signer: str, now: datetime, *, copies: bool) -> HelloAnswer:
         """Standings are the aggregator's to tell: the gateway adds them."""
         async with self._snapshot() as (store, fleet):
             served = await served_by(store, agent, self._clock.now())
             ends = [key.valid_to for key in await store.keys(agent) if key.public_key == signer]
             return HelloAnswer(
                 server_time=self._clock.real_now(),
-                minimum_version=expected.minimum_version,
-                cadence_seconds=expected.cadence.total_seconds(),
+                minimum_version=self._expected.minimum_version,
+                cadence_seconds=self._expected.cadence.total_seconds(),
                 establishments=served.establishments,
                 grants=served.grants,
                 resend=await fleet.resend(agent),
@@ -85,7 +92,7 @@ class Fleet(Changes):
                 copies=copies,
             )
 
-    async def statuses(self, expected: Expectations, uais: Collection[str] | None = None) -> AgentStatuses:
+    async def statuses(self, uais: Collection[str] | None = None) -> AgentStatuses:
         """How the agents are that have a grant for one of these establishments; None: every agent."""
         now = self._clock.real_now()
         async with self._snapshot() as (store, fleet):
@@ -95,10 +102,10 @@ class Fleet(Changes):
             presences = await fleet.presences(served)
             in_force = {key.agent for key in await store.keys() if key.valid_at(now)}
         found: list[AgentStatus] = [
-            status_of(agent, mine, presences.get(agent), now, expected, revoked=agent not in in_force)
+            status_of(agent, mine, presences.get(agent), now, self._expected, revoked=agent not in in_force)
             for agent, mine in sorted(served.items())
         ]
-        return AgentStatuses(expected.silent_before(now), found)
+        return AgentStatuses(self._expected.silent_before(now), found)
 
     async def revoke(self, agent: str) -> int:
         """End every key and every code of an agent now; how many keys ended. Its grants stay: what it reported was granted."""

@@ -12,15 +12,12 @@ from services.identity.directory import Directory
 from services.identity.enrolment import Enrolments
 from services.identity.errors import MalformedMessageError
 from services.identity.fleet import Fleet
-from services.identity.presence import Expectations
 
 AgentName = Annotated[str, Header(alias=AGENT_HTTP_HEADER)]
 Signature = Annotated[str, Header(alias=SIGNATURE_HTTP_HEADER)]
 
 
-def fleet_router(
-    directory: Directory, enrolments: Enrolments, fleet: Fleet, expected: Expectations, kafka: str
-) -> APIRouter:
+def fleet_router(directory: Directory, enrolments: Enrolments, fleet: Fleet, kafka: str) -> APIRouter:
     """Routes over one registry; `kafka` is where agents may reach it, empty where they may not."""
     router = APIRouter(prefix="/internal")
 
@@ -32,7 +29,7 @@ def fleet_router(
     @router.post("/hellos")
     async def hello(request: Request, agent: AgentName = "", signature: Signature = "") -> Response:
         """The agent's own bytes and signature; what it is to obey, standings apart."""
-        return _json(await fleet.hello(await request.body(), agent, _bytes(signature), expected))
+        return _json(await fleet.hello(await request.body(), agent, _bytes(signature)))
 
     @router.get("/keys")
     async def keys() -> Response:
@@ -42,7 +39,7 @@ def fleet_router(
     @router.post("/agents")
     async def agents(request: Request) -> Response:
         """How the agents of some establishments are."""
-        return _json(await fleet.statuses(expected, (await _question(request)).uais))
+        return _json(await fleet.statuses((await _question(request)).uais))
 
     return router
 

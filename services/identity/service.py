@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date, datetime
-from functools import cached_property
+from datetime import date, datetime, timedelta
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chassis.clock import Clock
 from chassis.database import create_engine
 from contracts.registry import AgentKey, Convention, ConventionKind, Establishment, Grant, Territory
 from services.identity import errors, particulars
@@ -19,6 +20,7 @@ from services.identity.config import RegistrarSettings
 from services.identity.directory import digest
 from services.identity.enrolment import Enrolments
 from services.identity.fleet import Fleet
+from services.identity.presence import Expectations
 from services.identity.rights_board import RightsBoard
 from services.identity.store import RegistryStore, TokenRow
 from services.identity.territory_file import CheckedFile, TerritoryFile, check
@@ -44,13 +46,10 @@ class NewToken(msgspec.Struct, frozen=True):
 class Registrar(Changes):
     """Territories, establishments, conventions, keys, grants and tokens; beside it, enrolments and the fleet on the same registry."""
 
-    @cached_property
-    def enrolments(self) -> Enrolments:
-        return Enrolments(self._engine, self._board, self._clock)
-
-    @cached_property
-    def fleet(self) -> Fleet:
-        return Fleet(self._engine, self._board, self._clock)
+    def __init__(self, engine: AsyncEngine, board: RightsBoard, clock: Clock, expected: Expectations) -> None:
+        super().__init__(engine, board, clock)
+        self.enrolments = Enrolments(engine, board, clock)
+        self.fleet = Fleet(engine, board, clock, expected)
 
     # whole territories
 
@@ -218,6 +217,42 @@ class Registrar(Changes):
                 raise errors.UnknownGrantError(f"{agent} has no grant of {family} for {uai} on {last_day.isoformat()}")
             change.touch("grant", [uai])
 
+    async def move_grants(self, agent: str, to: str, uai: str, families: Collection[str], first_day: date) -> list[str]:
+        """From `first_day` on `to` reports what `agent` did; no families: all that it holds of `uai`. The families moved.
+
+        `UnknownGrantError` where `agent` holds none of them on that day or later.
+        """
+        async with self._change() as change:
+            await _agent(change.store, to)
+            held = [
+                grant
+                for grant in await change.store.grants([uai], agent)
+                if (not families or grant.family in families) and (grant.to_day is None or grant.to_day >= first_day)
+            ]
+            if not held or (missing := set(families) - {grant.family for grant in held}):
+                named = ", ".join(sorted(missing)) if held else "of anything asked"
+                raise errors.UnknownGrantError(f"{agent} has no grant {named} for {uai} on {first_day} or later")
+            await change.store.remove_grants(held)
+            await put_grants(change, [each for grant in held for each in _divided(grant, to, first_day)])
+            return [grant.family for grant in held]
+
+    async def remove_grant(self, agent: str, uai: str, family: str, first_day: date | None = None) -> Grant:
+        """Forget a grant that was a mistake; what was reported under it stays, what still comes is parked.
+
+        The days granted decide how the topic is read again, so a grant under which something was rightly reported is ended instead.
+        `UnknownGrantError` unless exactly one grant is meant; `first_day` tells several apart.
+        """
+        async with self._change() as change:
+            held = [grant for grant in await change.store.grants([uai], agent) if grant.family == family]
+            meant = held if first_day is None else [grant for grant in held if grant.from_day == first_day]
+            if len(meant) != 1:
+                raise errors.UnknownGrantError(
+                    f"{agent} has {len(meant)} such grants of {family} for {uai}: name one by its first day"
+                )
+            await change.store.remove_grants(meant)
+            change.touch("grant", [uai])
+            return meant[0]
+
     async def grants(self, uais: Collection[str] | None = None, agent: str | None = None) -> list[Grant]:
         async with self._reading() as store:
             return await store.grants(uais, agent)
@@ -251,6 +286,14 @@ class Registrar(Changes):
             return await store.tokens(territory)
 
 
+def _divided(grant: Grant, to: str, first_day: date) -> list[Grant]:
+    """What stays with the agent that held a grant, and what begins on `first_day` or later with another."""
+    moved = msgspec.structs.replace(grant, agent=to, from_day=max(grant.from_day or first_day, first_day))
+    if grant.from_day is not None and grant.from_day >= first_day:
+        return [moved]
+    return [msgspec.structs.replace(grant, to_day=first_day - timedelta(days=1)), moved]
+
+
 def _new_token() -> str:
     return f"ct_{secrets.token_urlsafe(32)}"
 
@@ -281,7 +324,7 @@ async def open_registrar(settings: RegistrarSettings) -> AsyncIterator[Registrar
     engine = create_engine(settings.identity_database.get_secret_value(), application="admin", pool_size=1)
     board = RightsBoard.connect(settings.redis.get_secret_value())
     try:
-        yield Registrar(engine, board, settings.clock)
+        yield Registrar(engine, board, settings.clock, settings.expectations)
     finally:
         await board.close()
         await engine.dispose()
