@@ -22,11 +22,13 @@ GRACEFUL_SHUTDOWN_S = 10
 
 
 def problem(status: int, code: str, title: str, detail: str = "", **extra: object) -> JSONResponse:
-    """One RFC 9457 answer."""
+    """One RFC 9457 answer; `retry_after` (seconds) is also said in the header of that name."""
     body = {"type": "about:blank", "title": title, "status": status, "code": code, **extra}
     if detail:
         body["detail"] = detail
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if "retry_after" in extra:
+        headers["Retry-After"] = str(extra["retry_after"])
     return JSONResponse(body, status, headers, PROBLEM)
 
 

@@ -1,15 +1,15 @@
-"""Kafka's everyday needs: topics that exist, and how far a group has read."""
+"""Kafka's everyday needs: topics that exist, deliveries that are sure, and how far a group has read."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -17,7 +17,75 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 UNREADABLE = "unreadable"
 """Header of what stands in the place of a record that cannot be parsed; its value says why."""
 
+CLOSING_SECONDS = 5.0
+"""A producer whose broker does not answer is left behind after this."""
+
 log = structlog.get_logger()
+
+
+class NotDeliveredError(Exception):
+    """Kafka has not acknowledged a message in time; it may have it all the same."""
+
+
+class Deliveries:
+    """Sends messages, each acknowledged by all in-sync replicas before `deliver` returns.
+
+    aiokafka's idempotent producer does not come back from an out-of-order sequence or a fenced epoch, so any failure replaces it,
+    whoever else is using it: they fail too and send again. A message may then arrive twice.
+    """
+
+    def __init__(self, bootstrap: str, client_id: str, *, within_seconds: float, max_request_bytes: int) -> None:
+        self._bootstrap = bootstrap
+        self._client_id = client_id
+        self._within = within_seconds
+        self._max_request = max_request_bytes
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def deliver(self, topic: str, value: bytes, *, key: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Deliver one message; `NotDeliveredError` when Kafka did not acknowledge it."""
+        producer = None
+        try:
+            async with asyncio.timeout(self._within):
+                producer = await self._started()
+                await producer.send_and_wait(topic, value, key=key, headers=list(headers))
+        except (KafkaError, OSError, TimeoutError) as error:
+            if producer is self._producer:
+                await self.close()
+            raise NotDeliveredError(f"Kafka at {self._bootstrap} did not take a message: {error!r}") from error
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._bootstrap,
+                    client_id=self._client_id,
+                    enable_idempotence=True,
+                    acks="all",
+                    compression_type="zstd",
+                    max_request_size=self._max_request,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await _leave(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def close(self) -> None:
+        """Let the producer go, without waiting long for a broker that does not answer."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _leave(producer)
+
+
+async def _leave(producer: AIOKafkaProducer) -> None:
+    try:
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await producer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.debug("producer_not_closed", error=repr(error))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What agents and the platform say to each other beside reports: enrolment once, hello at each cadence.
 
 Every request is the JSON of a struct below. Its bytes are signed like a report's (`contracts.signing`), the agent's name and the
-signature travel as HTTP headers: an enrolment is signed with the key that it brings, a hello with a key in force.
+signature travel as HTTP headers: an enrolment is signed with the key that it brings (and names no agent yet), a hello with a key in
+force. Instants are those of the machines' real clocks, never of a business date held still.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from contracts.registry import Grant
+from contracts.registry import AgentKey, Grant
 
 AGENT_HTTP_HEADER = "Territoriale-Agent"
 SIGNATURE_HTTP_HEADER = "Territoriale-Signature"
@@ -98,3 +99,66 @@ class HelloAnswer(msgspec.Struct, frozen=True):
     resend: Resend | None = None
     key_until: datetime | None = None
     copies: bool = False
+
+
+class KeyRing(msgspec.Struct, frozen=True):
+    """What the identity service tells the gateway: every agent's keys, as the registry stands at `version`."""
+
+    version: int
+    keys: list[AgentKey]
+
+
+class AgentsQuestion(msgspec.Struct, frozen=True):
+    """Asks the identity service for the agents that have a grant for one of these establishments."""
+
+    uais: tuple[str, ...]
+
+
+class AgentStatus(msgspec.Struct, frozen=True):
+    """How one agent is; `establishments` are those asked about. None: it has never said hello, or never reported.
+
+    `skew_seconds`: how far its clock is ahead of the platform's. `too_old`: below the minimum version. `copied`: two state files
+    speak in its name. `revoked`: none of its keys is in force. `silent`: it has a key, and neither spoke nor reported lately.
+    """
+
+    agent: str
+    establishments: list[str]
+    version: str | None = None
+    last_hello: datetime | None = None
+    last_report: datetime | None = None
+    skew_seconds: float | None = None
+    waiting: int | None = None
+    problems: int | None = None
+    silent: bool = False
+    too_old: bool = False
+    skewed: bool = False
+    copied: bool = False
+    revoked: bool = False
+
+    def with_report(self, last_report: datetime | None, silent_before: datetime) -> AgentStatus:
+        """Knowing its last report: an agent that reports is not silent, whatever became of its hellos."""
+        heard = max((at for at in (self.last_hello, last_report) if at), default=None)
+        silent = not self.revoked and (heard is None or heard < silent_before)
+        return msgspec.structs.replace(self, last_report=last_report, silent=silent)
+
+
+class AgentStatuses(msgspec.Struct, frozen=True):
+    """Who was last heard before `silent_before` is silent."""
+
+    silent_before: datetime
+    agents: list[AgentStatus]
+
+
+class StandingQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Asks the query API how far it knows these agents; restatements are looked for in the reports of `uais` only."""
+
+    agents: tuple[str, ...]
+    uais: tuple[str, ...] = ()
+
+
+class AgentStanding(msgspec.Struct, frozen=True):
+    """`last_report`: when the platform last received a report of this agent; families never restated are not in `standing`."""
+
+    agent: str
+    last_report: datetime | None
+    standing: list[FamilyStanding] = []

@@ -20,7 +20,7 @@ def demonstration_nodes(site: Site) -> list[Node]:
     A later run finds eight weeks and more in the sheets: it answers at once, and the agent reads on behind.
     """
     folder = site.folder / "territory"
-    reading = Reading(folder, CADENCE_S, follow=True, after=("history",), seen=site.folder / "agent" / "seen")
+    reading = Reading(folder, follow=True, after=("history",), seen=site.folder / "agent" / "seen")
     return [
         _simulation(site, folder, "history", "prepare", Ends()),
         *reading_nodes(site, reading),

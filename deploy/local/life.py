@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from deploy.local import demonstration
 from deploy.local.credentials import credentials
-from deploy.local.demonstration import demonstration_nodes
 from deploy.local.diagnosis import refuse_full_disk
 from deploy.local.errors import RegistryUnreachableError
 from deploy.local.kafka import kafka_is_here
@@ -23,13 +23,9 @@ from deploy.local.reading import Reading, reading_nodes
 from deploy.local.request import Request
 from deploy.local.running import end_leftovers, enter, forget, held, leave
 from deploy.local.site_file import write_site
-from deploy.local.stack import Site, brought, ports_in_use, python_environment, stack_nodes
+from deploy.local.stack import CADENCE_S, Site, brought, ports_in_use, python_environment, stack_nodes
 from deploy.local.status import State
 from deploy.local.supervisor import Supervisor
-
-CADENCE_S = 300.0
-"""Of the agent with `--follow`, as in production; its first reading is published at once."""
-
 
 SILENCE_S = 5.0
 """While a start takes its time, what it waits for is said this often."""
@@ -95,7 +91,8 @@ def _cleared_after(request: Request) -> Iterator[None]:
 def _site(request: Request) -> Site:
     ports = fixed_ports() if request.fixed_ports else free_ports()
     refuse_busy(ports_in_use(ports))
-    site = Site(request.state, ports, credentials(request.state))
+    cadence_s = demonstration.CADENCE_S if request.demonstration else CADENCE_S
+    site = Site(request.state, ports, credentials(request.state), cadence_s)
     write_site(site)
     return site
 
@@ -123,10 +120,10 @@ async def _fetch_once(site: Site, listener: Listener, end: asyncio.Event) -> Non
 def _nodes(request: Request, site: Site) -> Sequence[Node]:
     nodes = stack_nodes(site)
     if request.demonstration:
-        return [*nodes, *demonstration_nodes(site)]
+        return [*nodes, *demonstration.demonstration_nodes(site)]
     if request.territory is None:
         return nodes
-    return [*nodes, *reading_nodes(site, Reading(request.territory, CADENCE_S, request.follow))]
+    return [*nodes, *reading_nodes(site, Reading(request.territory, request.follow))]
 
 
 def end_at_signals() -> asyncio.Event:

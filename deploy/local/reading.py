@@ -36,7 +36,6 @@ class Reading:
     """
 
     territory: Path
-    cadence_s: float
     follow: bool
     after: tuple[str, ...] = ()
     seen: Path | None = None
@@ -85,7 +84,7 @@ async def _register(site: Site, reading: Reading) -> None:
     from deploy.local.territory import read_territory
 
     territory = read_territory(reading.territory)
-    public_key = enrol(territory, site.folder / "agent", kafka=site.kafka, cadence_s=reading.cadence_s)
+    public_key = enrol(territory, site.folder / "agent", kafka=site.kafka, cadence_s=site.cadence_s)
     document = site.folder / "agent" / "registration.json"
     write_private(document, json.dumps(registration(territory, public_key, site.credentials.token)))
     code, output = await run_to_end(

@@ -24,7 +24,7 @@ LOCK = "lock"
 STOPPED_WITHIN_S = 60
 """A supervisor has stopped everything by then, each program having 20 s at most and few waiting for each other."""
 
-OWN_ENTRIES = ("kafka", "valkey", "agent", "logs", "territory", "status.json", "secrets.json", "ports.json", LOCK)
+OWN_ENTRIES = ("kafka", "valkey", "agent", "logs", "territory", "status.json", "secrets.json", "site.json", LOCK)
 """What a stack writes in its state folder; nothing else in an operator's folder is touched."""
 
 

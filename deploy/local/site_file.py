@@ -1,4 +1,4 @@
-"""Ports of a running stack, kept beside its secrets so that other commands find it."""
+"""Ports and cadence of a running stack, kept beside its secrets so that other commands find it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from deploy.local.credentials import credentials
 from deploy.local.stack import Site
 
-FILE = "ports.json"
+FILE = "site.json"
 
 
 def write_site(site: Site) -> None:
-    (site.folder / FILE).write_text(json.dumps(dict(site.ports)))
+    (site.folder / FILE).write_text(json.dumps({"ports": dict(site.ports), "cadence_s": site.cadence_s}))
 
 
 def read_site(folder: Path) -> Site:
-    return Site(folder, json.loads((folder / FILE).read_text()), credentials(folder))
+    known = json.loads((folder / FILE).read_text())
+    return Site(folder, known["ports"], credentials(folder), known["cadence_s"])

@@ -29,14 +29,18 @@ SERVICES = {
 }
 """Module and needs of each HTTP service. Identity goes first: everybody asks it, and registrations wait for it."""
 
+CADENCE_S = 300.0
+"""Between two publications of an agent, as in production; its first reading is published at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a stack lives, on which ports, with which secrets."""
+    """Where a stack lives, on which ports, with which secrets; `cadence_s` is what its agents are told."""
 
     folder: Path
     ports: Mapping[str, int]
     credentials: Credentials
+    cadence_s: float = CADENCE_S
 
     @property
     def url(self) -> str:
@@ -74,6 +78,8 @@ def service_environment(site: Site, service: str = "") -> dict[str, str]:
         "TERRITORIALE_IDENTITY_URL": f"http://127.0.0.1:{site.ports['identity']}",
         "TERRITORIALE_QUERY_URL": f"http://127.0.0.1:{site.ports['query']}",
         "TERRITORIALE_INTERNAL_TOKEN": site.credentials.internal,
+        "TERRITORIALE_AGENT_KAFKA": site.kafka,
+        "TERRITORIALE_AGENT_CADENCE_SECONDS": str(site.cadence_s),
     }
     given = {name: os.environ[name] for names in SERVERS.values() for name in names if os.environ.get(name)}
     port = {"TERRITORIALE_PORT": str(site.ports[service])} if service else {}

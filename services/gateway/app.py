@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from chassis.http import add_problem_handlers, health_router
 from services.gateway import documents, figures
+from services.gateway.agents import Agents, agents_router
 from services.gateway.config import GatewaySettings
 from services.gateway.errors import answer_fault
 from services.gateway.gate import Gate, SecurityHeaders
@@ -18,7 +19,7 @@ from services.gateway.rate import RateLimit
 from services.gateway.readers import Readers
 from services.gateway.rights import PREFIX, check_rights
 from services.gateway.rights_watch import RightsWatch
-from services.gateway.upstream import IdentityClient, QueryClient, connect, connect_redis, is_ready
+from services.gateway.upstream import IdentityClient, QueryClient, are_ready, connect, connect_redis
 
 DESCRIPTION = "Usage statistics of a territory. Send Authorization: Bearer and a token; errors are problem+json."
 
@@ -28,11 +29,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     redis = connect_redis(settings.redis)
     identity = IdentityClient(connect(settings.identity_url, settings.internal_token))
     query = QueryClient(connect(settings.query_url, settings.internal_token))
-    readers = Readers(identity, RightsWatch(redis, identity), settings.clock)
+    watch = RightsWatch(redis, identity)
+    readers = Readers(identity, watch, settings.clock)
     live = Live(settings.kafka, readers, settings.live_tick_seconds)
-
-    async def ready() -> bool:
-        return all(await asyncio.gather(is_ready(identity.client), is_ready(query.client)))
+    agents = Agents(settings, redis, watch, identity, query)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -40,8 +40,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             following = asyncio.create_task(live.follow())
             yield
             await live.end(following)
-        await asyncio.gather(identity.client.aclose(), query.client.aclose())
-        await redis.aclose()
+        await asyncio.gather(agents.close(), identity.client.aclose(), query.client.aclose(), redis.aclose())
 
     app = FastAPI(
         title="Console territoriale", version="1", description=DESCRIPTION, lifespan=lifespan,
@@ -51,9 +50,9 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.openapi = lambda: documents.describe(app)  # type: ignore[method-assign]
     add_problem_handlers(app)
     app.add_exception_handler(Exception, answer_fault)
-    for router in (figures.router, live_router(live), documents.router):
+    for router in (figures.router, live_router(live), agents_router(agents), documents.router):
         app.include_router(router, prefix=PREFIX)
-    app.include_router(health_router(ready))
+    app.include_router(health_router(lambda: are_ready(identity.client, query.client)))
     app.add_middleware(Gate, readers=readers, rate=RateLimit(redis, settings.requests_per_minute))
     app.add_middleware(SecurityHeaders)
     check_rights(app)

@@ -17,6 +17,9 @@ class GatewaySettings(ServiceSettings):
     requests_per_minute: int = Field(
         default=6_000, ge=1, description="Lower where one token's reader asks so much that others wait."
     )
+    agent_requests_per_minute: int = Field(
+        default=3_000, ge=1, description="Raise for an agent of thousands of establishments; lower where one floods."
+    )
     live_tick_seconds: float = Field(
         default=30.0, gt=0, description="Lower on a demonstration, so that pages follow faster."
     )

@@ -13,9 +13,19 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 from contracts.answers import DailySeries, Freshness, HourlySeries, SummaryAnswer, TableAnswer
+from contracts.fleet import (
+    AGENT_HTTP_HEADER,
+    SIGNATURE_HTTP_HEADER,
+    AgentStatus,
+    Enrol,
+    Enrolled,
+    Hello,
+    HelloAnswer,
+)
 from contracts.schemas import MESSAGES
 from contracts.topics import load_cards
-from services.gateway.rights import OPEN_PATHS, PREFIX
+from contracts.usage_reported import UsageReported
+from services.gateway.rights import OPEN_PATHS, PREFIX, SIGNED
 
 REF = "#/components/schemas/{name}"
 STYLE = """
@@ -34,6 +44,20 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "code": {"type": "string"},
         "detail": {"type": "string"},
+    },
+}
+_DECLARED = [
+    TableAnswer, SummaryAnswer, DailySeries, HourlySeries, Freshness, Enrol, Enrolled, Hello, HelloAnswer, UsageReported,
+    AgentStatus,
+]  # fmt: skip
+"""Types of the contract that routes take or give."""
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SIGNATURE_HTTP_HEADER,
+        "description": f"Ed25519 over the body's bytes, base64; the agent's name stands in {AGENT_HTTP_HEADER}.",
     },
 }
 
@@ -63,26 +87,27 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """OpenAPI of the application: answers from the contract's own types, the bearer, and problems for all refusals."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, answers = msgspec.json.schema_components(
-            [TableAnswer, SummaryAnswer, DailySeries, HourlySeries, list[Freshness]], ref_template=REF
-        )
-        listed = {"type": "array", "items": {"$ref": REF.format(name="Freshness")}}
+        _, declared = msgspec.json.schema_components(_DECLARED, ref_template=REF)
         components = document.setdefault("components", {})
-        own = {"FreshnessList": listed, "Problem": _PROBLEM}
-        components["schemas"] = {**components.get("schemas", {}), **answers, **own}
-        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        own = {"FreshnessList": _listed("Freshness"), "AgentList": _listed("AgentStatus"), "Problem": _PROBLEM}
+        components["schemas"] = {**components.get("schemas", {}), **declared, **own}
+        components["securitySchemes"] = _SECURITY
         for path, operations in document["paths"].items():
-            for operation in operations.values():
-                _describe_refusals(path, operation)
+            for method, operation in operations.items():
+                _describe_refusals(method, path, operation)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _describe_refusals(path: str, operation: dict[str, Any]) -> None:
+def _listed(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": REF.format(name=name)}}
+
+
+def _describe_refusals(method: str, path: str, operation: dict[str, Any]) -> None:
     if path not in OPEN_PATHS:
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{"signature": []} if (method.upper(), path) in SIGNED else {"bearer": []}]
     content = {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}}
-    refusals = {"401": "No token in force", "404": "Unknown, or out of the perimeter", "413": "Too long"}
+    refusals = {"401": "No token or signature in force", "404": "Unknown, or out of the perimeter", "413": "Too long"}
     refusals |= {"422": "Not understood", "429": "Too many requests", "503": "A part is not available"}
     for status, description in refusals.items():
         operation["responses"][status] = {"description": description, "content": content}

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from fastapi import Request, Response
 
-from chassis.errors import NamedError
+from chassis.errors import NamedError, UnauthorizedError
 from chassis.http import problem
 
 log = structlog.get_logger()
@@ -45,7 +45,47 @@ class OversizeQueryError(NamedError):
 
 
 class TooManyRequestsError(NamedError):
-    code, status, title = "too_many_requests", 429, "This token has asked too much in this minute"
+    code, status, title = "too_many_requests", 429, "Too much has been asked in this minute"
+
+
+class TooManyAttemptsError(NamedError):
+    code, status, title = (
+        "too_many_attempts",
+        429,
+        "Too many refused attempts came from this network; wait before the next",
+    )
+
+
+class BadSignatureError(UnauthorizedError):
+    """No signature, unknown agent, no key in force, wrong signature: one answer."""
+
+    code, title = "bad_signature", "No key in force has signed this"
+
+
+class OversizeBodyError(NamedError):
+    code, status, title = "oversize", 413, "The body is too long"
+
+
+class EncodedBodyError(NamedError):
+    code, status, title = "encoded_body", 415, "A body is sent as it is signed: without any Content-Encoding"
+
+
+class SlowBodyError(NamedError):
+    code, status, title = "slow_body", 408, "The body takes too long to arrive"
+
+
+class MalformedBodyError(NamedError):
+    code, status, title = "malformed", 422, "The body is not understood"
+
+
+class RefusedReportsError(NamedError):
+    """What is wrong with a report message, by the contract's own codes."""
+
+    status, title = 422, "The reports are not understood"
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        super().__init__(detail)
 
 
 class AnsweredError(NamedError):

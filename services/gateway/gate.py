@@ -1,4 +1,4 @@
-"""The gate before every route: nobody passes without a token in force, except to the few open paths."""
+"""The gate before every route: nobody passes without a token in force, except to the few open paths and to what agents sign."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.errors import NamedError
 from chassis.http import problem
-from services.gateway.errors import OversizeQueryError, TooManyRequestsError
+from services.gateway.errors import OversizeQueryError
 from services.gateway.parameters import MAX_QUERY_BYTES, check_query
 from services.gateway.rate import RateLimit
 from services.gateway.readers import Reader, Readers
-from services.gateway.rights import OPEN_PATHS
+from services.gateway.rights import OPEN_PATHS, SIGNED
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -40,10 +40,7 @@ class Gate:
         try:
             await self._admit(scope)
         except NamedError as error:
-            refusal = problem(error.status, error.code, error.title, error.detail, **error.extra)
-            if isinstance(error, TooManyRequestsError):
-                refusal.headers["Retry-After"] = str(error.extra["retry_after"])
-            await refusal(scope, receive, send)
+            await problem(error.status, error.code, error.title, error.detail, **error.extra)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -51,7 +48,7 @@ class Gate:
         query = scope["query_string"]
         if len(query) > MAX_QUERY_BYTES:
             raise OversizeQueryError(f"{len(query)} bytes, at most {MAX_QUERY_BYTES} are read")
-        if scope["path"] not in OPEN_PATHS:
+        if scope["path"] not in OPEN_PATHS and (scope["method"], scope["path"]) not in SIGNED:
             reader = await self._readers.find(Headers(scope=scope).get("authorization", ""))
             await self._rate.count(reader.key)
             scope.setdefault("state", {})["reader"] = reader

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-Right = Literal["anyone", "reader"]
+Right = Literal["anyone", "reader", "agent"]
 
 PREFIX = "/api/v1"
 
@@ -19,15 +19,22 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", f"{PREFIX}/series/hourly"): "reader",
     ("GET", f"{PREFIX}/freshness"): "reader",
     ("GET", f"{PREFIX}/live"): "reader",
+    ("GET", f"{PREFIX}/agents"): "reader",
+    ("POST", f"{PREFIX}/agents/enrol"): "agent",
+    ("POST", f"{PREFIX}/agents/hello"): "agent",
+    ("POST", f"{PREFIX}/agents/reports"): "agent",
     ("GET", f"{PREFIX}/openapi.json"): "anyone",
     ("GET", f"{PREFIX}/asyncapi.json"): "anyone",
     ("GET", f"{PREFIX}/docs"): "anyone",
     ("GET", "/health/live"): "anyone",
     ("GET", "/health/ready"): "anyone",
 }
-"""`anyone`: holds nothing of any territory. `reader`: a token in force, and then only what its scope names."""
+"""`anyone`: holds nothing of any territory. `reader`: a token in force, and then only what its scope names. `agent`: a body
+signed by a key in force (by the key it brings, for an enrolment), which the route itself checks; no token opens it."""
 
 OPEN_PATHS = frozenset(path for (_, path), right in RIGHTS.items() if right == "anyone")
+SIGNED = frozenset(operation for operation, right in RIGHTS.items() if right == "agent")
+"""Operations that the gate leaves to their signature."""
 
 
 class UndeclaredRightError(RuntimeError):

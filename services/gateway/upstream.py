@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NoReturn
 
 import httpx
@@ -11,6 +12,15 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from chassis.errors import UnauthorizedError, UnavailableError
+from contracts.fleet import (
+    AGENT_HTTP_HEADER,
+    SIGNATURE_HTTP_HEADER,
+    AgentsQuestion,
+    AgentStanding,
+    AgentStatuses,
+    KeyRing,
+    StandingQuestion,
+)
 from services.gateway.errors import AnsweredError
 
 CONNECT_SECONDS = 2.0
@@ -41,7 +51,11 @@ def connect_redis(url: SecretStr) -> Redis:
     return Redis.from_url(url.get_secret_value(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
 
 
-async def is_ready(client: httpx.AsyncClient) -> bool:
+async def are_ready(*clients: httpx.AsyncClient) -> bool:
+    return all(await asyncio.gather(*map(_is_ready, clients)))
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
     try:
         return (await client.get("/health/ready", timeout=CONNECT_SECONDS)).is_success
     except httpx.HTTPError:
@@ -65,6 +79,32 @@ class IdentityClient:
         response = _expect_success(await _send(self.client, "GET", "/internal/version"))
         return int(msgspec.json.decode(response.content)["version"])
 
+    async def enrol(self, body: bytes, signature: str) -> bytes:
+        """An agent's enrolment, handed on as it came; `AnsweredError` passes a refusal on."""
+        return await self._hand_on("/internal/enrolments", body, {SIGNATURE_HTTP_HEADER: signature})
+
+    async def hello(self, body: bytes, agent: str, signature: str) -> bytes:
+        """An agent's hello, handed on as it came; `AnsweredError` passes a refusal on."""
+        headers = {AGENT_HTTP_HEADER: agent, SIGNATURE_HTTP_HEADER: signature}
+        return await self._hand_on("/internal/hellos", body, headers)
+
+    async def _hand_on(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+        response = await _send(self.client, "POST", path, content=body, headers=headers)
+        if response.status_code in _REFUSALS and _problem(response).get("code") != UnauthorizedError.code:
+            raise AnsweredError(_problem(response) or _fail(response))
+        return _expect_success(response).content
+
+    async def keys(self) -> KeyRing:
+        """Every agent's keys."""
+        response = _expect_success(await _send(self.client, "GET", "/internal/keys"))
+        return msgspec.json.decode(response.content, type=KeyRing)
+
+    async def agents(self, uais: tuple[str, ...]) -> AgentStatuses:
+        """How the agents of these establishments are, by their hellos."""
+        content = msgspec.json.encode(AgentsQuestion(uais))
+        response = _expect_success(await _send(self.client, "POST", "/internal/agents", content=content))
+        return msgspec.json.decode(response.content, type=AgentStatuses)
+
 
 class QueryClient:
     """Figures, as ready bytes."""
@@ -79,6 +119,11 @@ class QueryClient:
         if response.status_code in _REFUSALS and response.status_code != httpx.codes.UNAUTHORIZED:
             raise AnsweredError(_problem(response) or _fail(response))
         return _expect_success(response).content
+
+    async def standing(self, agents: tuple[str, ...], uais: tuple[str, ...] = ()) -> list[AgentStanding]:
+        """How far the platform knows these agents, in their order."""
+        answer = await self.ask("/internal/standing", StandingQuestion(agents, uais))
+        return msgspec.json.decode(answer, type=list[AgentStanding])
 
 
 async def _send(client: httpx.AsyncClient, method: str, path: str, **rest: Any) -> httpx.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
@@ -14,6 +14,9 @@ from chassis.database import create_engine, migrate
 from chassis.http import add_problem_handlers, health_router, internal_only
 from services.identity.config import IdentitySettings
 from services.identity.directory import Directory
+from services.identity.enrolment import Enrolments
+from services.identity.fleet import Fleet
+from services.identity.fleet_handlers import fleet_router
 from services.identity.handlers import answer_unavailable, internal_router
 from services.identity.outbox import OutboxRelay, end, keep_version_shown
 from services.identity.rights_board import RightsBoard
@@ -27,12 +30,9 @@ def create_app(settings: IdentitySettings) -> FastAPI:
     engine = create_engine(settings.identity_database.get_secret_value(), application="identity")
     board = RightsBoard.connect(settings.redis.get_secret_value())
     directory = Directory(engine, settings.clock)
-
-    async def ready() -> bool:
-        with suppress(SQLAlchemyError, OSError):
-            await directory.version()
-            return True
-        return False
+    changes = engine, board, settings.clock
+    fleet = Fleet(*changes, settings.expectations)
+    agents = fleet_router(directory, Enrolments(*changes), fleet, settings.agent_kafka)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,8 +50,8 @@ def create_app(settings: IdentitySettings) -> FastAPI:
     add_problem_handlers(app)
     for error in (SQLAlchemyError, OSError):
         app.add_exception_handler(error, answer_unavailable)
-    app.include_router(health_router(ready))
-    app.include_router(
-        internal_router(directory, settings.clock), dependencies=[Depends(internal_only(settings.internal_token))]
-    )
+    app.include_router(health_router(directory.is_ready))
+    guarded = [Depends(internal_only(settings.internal_token))]
+    app.include_router(internal_router(directory, settings.clock), dependencies=guarded)
+    app.include_router(agents, dependencies=guarded)
     return app

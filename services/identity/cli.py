@@ -7,13 +7,13 @@ from typing import IO
 
 import click
 
-from services.identity import cli_rights
+from services.identity import cli_agents, cli_rights
 from services.identity.terminal import DAY, as_json, checked, give_up, run, show
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def admin() -> None:
-    """The registry: territories, establishments, conventions, agents, grants, tokens.
+    """The registry: territories, establishments, conventions, agents, invitations, grants, tokens.
 
     Reads TERRITORIALE_IDENTITY_DATABASE and TERRITORIALE_REDIS. What is refused is said in one sentence, with exit code 2.
     """
@@ -153,5 +153,5 @@ def establishment_list(as_json: bool) -> None:
     show(found, (f"{entry.uai} {entry.type:10} {entry.zone:20} {entry.name}" for entry in found), as_json=as_json)
 
 
-for group in (cli_rights.convention, cli_rights.agent, cli_rights.grant, cli_rights.token):
+for group in (cli_rights.convention, cli_agents.agent, cli_agents.invite, cli_rights.grant, cli_rights.token):
     admin.add_command(group)

@@ -1,11 +1,10 @@
-"""`territoriale admin convention|agent|grant|token`: who agreed, who may report, which machine may read."""
+"""`territoriale admin convention|grant|token`: who agreed, who may report, which machine may read."""
 
 # ruff: noqa: PLC0415 - heavy imports wait until a command runs
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import IO
 
 import click
 
@@ -57,52 +56,6 @@ def convention_list(territory: str | None, as_json: bool) -> None:
 
 
 @click.group()
-def agent() -> None:
-    """Agents and the public keys they sign with."""
-
-
-@agent.command("add")
-@click.argument("agent_id")
-def agent_add(agent_id: str) -> None:
-    """Add an agent; give it a key with `agent key`."""
-    from services.identity import particulars
-
-    name = checked(particulars.an_id, agent_id)
-    run(lambda registrar: registrar.add_agent(name))
-    click.echo(f"{name} is registered")
-
-
-@agent.command("key")
-@click.argument("agent_id")
-@click.argument("public_key", type=click.File("r"))
-@click.option("--from", "start", type=INSTANT, help="Messages appended from this instant; always, when absent.")
-@click.option("--to", "end", type=INSTANT, help="Messages appended until just before this instant.")
-@click.option("--end", "ending", is_flag=True, help="Stop accepting this key now (or at --to), instead of adding it.")
-def agent_key(agent_id: str, public_key: IO[str], start: datetime | None, end: datetime | None, ending: bool) -> None:
-    """Add the agent's public key from file PUBLIC_KEY (base64 or PEM, - for standard input); two may overlap."""
-    from contracts.registry import AgentKey
-    from services.identity import particulars
-
-    key = AgentKey(agent_id, checked(particulars.a_public_key, public_key.read()), start, end)
-    if ending:
-        run(lambda registrar: registrar.end_key(agent_id, key.public_key, end))
-    else:
-        run(lambda registrar: registrar.add_key(key))
-    click.echo(f"the key of {agent_id} is {'ended' if ending else 'registered'}")
-
-
-@agent.command("list")
-@as_json
-def agent_list(as_json: bool) -> None:
-    """List agents with their keys."""
-    names, keys = run(lambda registrar: registrar.agents())
-    found = [{"agent": name, "keys": [key for key in keys if key.agent == name]} for name in names]
-    bare = {key.agent for key in keys}
-    lines = [f"{key.agent:20} {key.public_key} {span(key.valid_from, key.valid_to)}" for key in keys]
-    show(found, [*lines, *(f"{name:20} no key" for name in names if name not in bare)], as_json=as_json)
-
-
-@click.group()
 def grant() -> None:
     """Who may report what: one agent per establishment, family and day."""
 
@@ -141,6 +94,40 @@ def grant_end(agent_id: str, uai: str, family: str, last: date) -> None:
     known = checked(particulars.a_uai, uai)
     run(lambda registrar: registrar.end_grant(agent_id, known, family, last))
     click.echo(f"the grant of {agent_id} for {family} of {known} ends with {last.isoformat()}")
+
+
+@grant.command("move")
+@click.argument("agent_id")
+@click.argument("new_agent_id")
+@click.argument("uai")
+@click.argument("families", nargs=-1)
+@click.option(
+    "--on", "first", type=DAY, required=True, help="First local day of the new agent; the old one ends the day before."
+)
+def grant_move(agent_id: str, new_agent_id: str, uai: str, families: tuple[str, ...], first: date) -> None:
+    """Hand what AGENT_ID reports of UAI (FAMILIES, or all) over to NEW_AGENT_ID from a day on."""
+    from services.identity import particulars
+
+    known = checked(particulars.a_uai, uai)
+    asked = [checked(particulars.a_family, family) for family in families]
+    moved = run(lambda registrar: registrar.move_grants(agent_id, new_agent_id, known, asked, first))
+    click.echo(f"{new_agent_id} reports {', '.join(moved)} of {known} from {first.isoformat()} on")
+
+
+@grant.command("remove")
+@click.argument("agent_id")
+@click.argument("uai")
+@click.argument("family")
+@click.option(
+    "--from", "first", type=DAY, help="Its first local day, where the agent has several grants of the family."
+)
+def grant_remove(agent_id: str, uai: str, family: str, first: date | None) -> None:
+    """Forget a grant that was given by mistake; end instead one under which something was rightly reported."""
+    from services.identity import particulars
+
+    known = checked(particulars.a_uai, uai)
+    removed = run(lambda registrar: registrar.remove_grant(agent_id, known, family, first))
+    click.echo(f"the grant of {agent_id} for {family} of {known}, {span(removed.from_day, removed.to_day)}, is removed")
 
 
 @grant.command("list")

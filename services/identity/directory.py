@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.clock import Clock
+from contracts.fleet import KeyRing
 from contracts.registry import Registry
 from contracts.scope import Scope
 from services.identity.errors import RefusedTokenError
@@ -35,6 +37,18 @@ class Directory:
     async def version(self) -> int:
         async with self._snapshot() as store:
             return await store.version()
+
+    async def is_ready(self) -> bool:
+        """Whether the registry's database answers."""
+        with suppress(SQLAlchemyError, OSError):
+            await self.version()
+            return True
+        return False
+
+    async def key_ring(self) -> KeyRing:
+        """The agents' keys, past and to come included."""
+        async with self._snapshot() as store:
+            return KeyRing(await store.version(), await store.keys())
 
     async def registry(self) -> Registry:
         """Everything the platform obeys."""

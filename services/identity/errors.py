@@ -51,6 +51,10 @@ class UnknownFamilyError(RefusedEntryError):
     code, title = "unknown_family", "No such family in the catalogue"
 
 
+class InvalidGrantError(RefusedEntryError):
+    code, title = "invalid_grant", "This is not a grant"
+
+
 class InvalidFileError(RefusedEntryError):
     code, title = "invalid_file", "The file is not a territory to import"
 
@@ -105,6 +109,42 @@ class RefusedTokenError(UnauthorizedError):
     """Unknown, expired or revoked: one answer, and another code than that of an asker without the internal token."""
 
     code, title = "refused_token", "No such token in force"
+
+
+class UnknownInvitationError(NotFoundError):
+    code, title = "unknown_invitation", "No such invitation"
+
+
+class NothingToGrantError(RefusedEntryError):
+    code, title = "nothing_to_grant", "An invitation needs grants, or an agent that has some"
+
+
+class MalformedMessageError(RefusedEntryError):
+    code, title = "malformed", "The message is not understood"
+
+
+class BadSignatureError(UnauthorizedError):
+    """Unknown agent, no key in force, wrong signature: one answer."""
+
+    code, title = "bad_signature", "No key in force has signed this"
+
+
+class RefusedCodeError(NamedError):
+    """Unknown, used with another key, expired or revoked: one answer."""
+
+    code, status, title = "refused_code", 403, "No such code in force; ask the operator for a new one"
+
+
+class NoConventionError(NamedError):
+    code, status, title = "no_convention", 403, "No convention is in force for any establishment of this agent"
+
+
+class EndedKeyError(NamedError):
+    code, status, title = "ended_key", 409, "This key was ended; make a new one"
+
+
+class TooManyKeysError(NamedError):
+    code, status, title = "too_many_keys", 409, "The agent has several keys in force already; wait until one has ended"
 
 
 class RegistryMissingError(UnavailableError):

@@ -26,8 +26,12 @@ _POSTAL_CODE = re.compile(r"[0-9]{5}", re.ASCII)
 _TOKEN = re.compile(r"[!-~]{32,200}", re.ASCII)
 
 
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
 def an_id(text: str) -> str:
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         raise errors.InvalidIdError(f"{text!r} is not an id: lower-case letters, digits and hyphens are expected")
     return text
 

@@ -1,35 +1,29 @@
-"""Every change of the registry: one transaction that raises the version, then the version shown to all, then the event."""
+"""What operators change in the registry, one method per change."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
-import structlog
-from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.clock import Clock
 from chassis.database import create_engine
-from contracts.identity_changed import IdentityChanged, Subject, encode
 from contracts.registry import AgentKey, Convention, ConventionKind, Establishment, Grant, Territory
-from contracts.rights_version import LEASE_SECONDS
 from services.identity import errors, particulars
 from services.identity.agreement import Amendment, StoredConvention, amend, overlap
+from services.identity.change import Change, Changes, put_grants
 from services.identity.config import RegistrarSettings
 from services.identity.directory import digest
+from services.identity.enrolment import Enrolments
+from services.identity.fleet import Fleet
+from services.identity.presence import Expectations
 from services.identity.rights_board import RightsBoard
 from services.identity.store import RegistryStore, TokenRow
 from services.identity.territory_file import CheckedFile, TerritoryFile, check
-
-IDS_PER_EVENT = 1_000
-"""Ids of ten characters: an event stays far below a message's limit."""
-
-log = structlog.get_logger()
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -49,58 +43,13 @@ class NewToken(msgspec.Struct, frozen=True):
     token: str
 
 
-@dataclass
-class Change:
-    """One change under way: its transaction's store, its version, and what it touched."""
+class Registrar(Changes):
+    """Territories, establishments, conventions, keys, grants and tokens; beside it, enrolments and the fleet on the same registry."""
 
-    store: RegistryStore
-    version: int
-    touched: list[tuple[Subject, Sequence[str]]]
-
-    def touch(self, subject: Subject, ids: Sequence[str]) -> None:
-        self.touched.append((subject, ids))
-
-    def messages(self) -> list[tuple[str, bytes]]:
-        """Events as they go to the outbox: the first id is the key."""
-        return [
-            (chunk[0], encode(IdentityChanged(self.version, subject, tuple(chunk))))
-            for subject, ids in self.touched
-            for start in range(0, len(ids), IDS_PER_EVENT)
-            if (chunk := ids[start : start + IDS_PER_EVENT])
-        ]
-
-
-class Registrar:
-    """Changes the registry. When a method returns, readers obey: the version is committed and shown."""
-
-    def __init__(self, engine: AsyncEngine, board: RightsBoard, clock: Clock) -> None:
-        self._engine = engine
-        self._board = board
-        self._clock = clock
-
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[Change]:
-        async with self._engine.begin() as connection:
-            store = RegistryStore(connection)
-            change = Change(store, await store.raise_version(), [])
-            yield change
-            await store.leave_in_outbox(change.messages())
-        await self._announce(change.version)
-
-    async def _announce(self, version: int) -> None:
-        try:
-            await self._board.announce(version)
-        except RedisError as error:
-            log.warning(
-                "the change is kept, but Redis does not answer: readers may obey it only when the shown version's lease ends",
-                lease_seconds=LEASE_SECONDS,
-                error=str(error),
-            )
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[RegistryStore]:
-        async with self._engine.connect() as connection:
-            yield RegistryStore(connection)
+    def __init__(self, engine: AsyncEngine, board: RightsBoard, clock: Clock, expected: Expectations) -> None:
+        super().__init__(engine, board, clock)
+        self.enrolments = Enrolments(engine, board, clock)
+        self.fleet = Fleet(engine, board, clock, expected)
 
     # whole territories
 
@@ -148,7 +97,7 @@ class Registrar:
         await change.store.put_agent(file.key.agent)
         await change.store.put_key(file.key)
         change.touch("agent", [file.key.agent])
-        await _put_grants(change, file.grants)
+        await put_grants(change, file.grants)
 
     async def _import_token(self, change: Change, file: CheckedFile) -> str:
         token = file.token or _new_token()
@@ -260,13 +209,49 @@ class Registrar:
                 particulars.in_order(grant.from_day, grant.to_day, f"grant of {grant.family} for {grant.uai}")
                 await _agent(change.store, grant.agent)
                 await _establishment(change.store, grant.uai)
-            await _put_grants(change, grants)
+            await put_grants(change, grants)
 
     async def end_grant(self, agent: str, uai: str, family: str, last_day: date) -> None:
         async with self._change() as change:
             if not await change.store.end_grant(agent, uai, family, last_day):
                 raise errors.UnknownGrantError(f"{agent} has no grant of {family} for {uai} on {last_day.isoformat()}")
             change.touch("grant", [uai])
+
+    async def move_grants(self, agent: str, to: str, uai: str, families: Collection[str], first_day: date) -> list[str]:
+        """From `first_day` on `to` reports what `agent` did; no families: all that it holds of `uai`. The families moved.
+
+        `UnknownGrantError` where `agent` holds none of them on that day or later.
+        """
+        async with self._change() as change:
+            await _agent(change.store, to)
+            held = [
+                grant
+                for grant in await change.store.grants([uai], agent)
+                if (not families or grant.family in families) and (grant.to_day is None or grant.to_day >= first_day)
+            ]
+            if not held or (missing := set(families) - {grant.family for grant in held}):
+                named = ", ".join(sorted(missing)) if held else "of anything asked"
+                raise errors.UnknownGrantError(f"{agent} has no grant {named} for {uai} on {first_day} or later")
+            await change.store.remove_grants(held)
+            await put_grants(change, [each for grant in held for each in _divided(grant, to, first_day)])
+            return [grant.family for grant in held]
+
+    async def remove_grant(self, agent: str, uai: str, family: str, first_day: date | None = None) -> Grant:
+        """Forget a grant that was a mistake; what was reported under it stays, what still comes is parked.
+
+        The days granted decide how the topic is read again, so a grant under which something was rightly reported is ended instead.
+        `UnknownGrantError` unless exactly one grant is meant; `first_day` tells several apart.
+        """
+        async with self._change() as change:
+            held = [grant for grant in await change.store.grants([uai], agent) if grant.family == family]
+            meant = held if first_day is None else [grant for grant in held if grant.from_day == first_day]
+            if len(meant) != 1:
+                raise errors.UnknownGrantError(
+                    f"{agent} has {len(meant)} such grants of {family} for {uai}: name one by its first day"
+                )
+            await change.store.remove_grants(meant)
+            change.touch("grant", [uai])
+            return meant[0]
 
     async def grants(self, uais: Collection[str] | None = None, agent: str | None = None) -> list[Grant]:
         async with self._reading() as store:
@@ -301,6 +286,14 @@ class Registrar:
             return await store.tokens(territory)
 
 
+def _divided(grant: Grant, to: str, first_day: date) -> list[Grant]:
+    """What stays with the agent that held a grant, and what begins on `first_day` or later with another."""
+    moved = msgspec.structs.replace(grant, agent=to, from_day=max(grant.from_day or first_day, first_day))
+    if grant.from_day is not None and grant.from_day >= first_day:
+        return [moved]
+    return [msgspec.structs.replace(grant, to_day=first_day - timedelta(days=1)), moved]
+
+
 def _new_token() -> str:
     return f"ct_{secrets.token_urlsafe(32)}"
 
@@ -322,17 +315,6 @@ async def _agent(store: RegistryStore, agent: str) -> None:
         raise errors.UnknownAgentError(f"no agent has the id {agent!r}")
 
 
-async def _put_grants(change: Change, grants: Sequence[Grant]) -> None:
-    uais = list(dict.fromkeys(grant.uai for grant in grants))
-    await change.store.put_grants(grants)
-    if taken := await change.store.overlapping_grant(uais):
-        days = f"{taken.from_day or '…'} to {taken.to_day or '…'}"
-        raise errors.GrantOverlapError(
-            f"{taken.family} of {taken.uai}, {days}: days of an earlier grant are among these"
-        )
-    change.touch("grant", uais)
-
-
 @asynccontextmanager
 async def open_registrar(settings: RegistrarSettings) -> AsyncIterator[Registrar]:
     """A registrar for commands and local stacks.
@@ -342,7 +324,7 @@ async def open_registrar(settings: RegistrarSettings) -> AsyncIterator[Registrar
     engine = create_engine(settings.identity_database.get_secret_value(), application="admin", pool_size=1)
     board = RightsBoard.connect(settings.redis.get_secret_value())
     try:
-        yield Registrar(engine, board, settings.clock)
+        yield Registrar(engine, board, settings.clock, settings.expectations)
     finally:
         await board.close()
         await engine.dispose()

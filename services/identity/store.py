@@ -47,6 +47,12 @@ _PUT_GRANTS = text("""
     from json_to_recordset(cast(:rows as json)) as given (agent text, uai text, family text, "from" date, "to" date)
     on conflict do nothing
 """)
+_REMOVE_GRANTS = text("""
+    delete from identity.grants held
+    using json_to_recordset(cast(:rows as json)) as given (agent text, uai text, family text, "from" date, "to" date)
+    where (held.agent, held.uai, held.family) = (given.agent, given.uai, given.family)
+      and held.from_day is not distinct from given."from" and held.to_day is not distinct from given."to"
+""")
 _OVERLAPPING_GRANTS = text("""
     select later.agent, later.uai, later.family, later.from_day, later.to_day
     from identity.grants earlier join identity.grants later using (uai, family)
@@ -176,10 +182,12 @@ class RegistryStore:
         mine = and_(agent_keys.c.agent == agent, agent_keys.c.public_key == public_key)
         return (await self._connection.execute(update(agent_keys).where(mine).values(valid_to=at))).rowcount > 0
 
-    async def keys(self) -> list[AgentKey]:
+    async def keys(self, agent: str | None = None) -> list[AgentKey]:
         columns = (agent_keys.c.agent, agent_keys.c.public_key, agent_keys.c.valid_from, agent_keys.c.valid_to)
-        rows = await self._connection.execute(select(*columns).order_by(agent_keys.c.agent, agent_keys.c.id))
-        return [AgentKey(*row) for row in rows]
+        statement = select(*columns).order_by(agent_keys.c.agent, agent_keys.c.id)
+        if agent is not None:
+            statement = statement.where(agent_keys.c.agent == agent)
+        return [AgentKey(*row) for row in await self._connection.execute(statement)]
 
     async def put_grants(self, given: Sequence[Grant]) -> None:
         """Grants that are there already, with the same days, are left as they are."""
@@ -199,6 +207,10 @@ class RegistryStore:
         )
         statement = update(grants).where(mine, covers).values(to_day=last_day)
         return (await self._connection.execute(statement)).rowcount > 0
+
+    async def remove_grants(self, given: Sequence[Grant]) -> None:
+        """Grants that are not there, with the same days, are no concern."""
+        await self._connection.execute(_REMOVE_GRANTS, {"rows": _json(given)})
 
     async def grants(self, uais: Collection[str] | None = None, agent: str | None = None) -> list[Grant]:
         columns = (grants.c.agent, grants.c.uai, grants.c.family, grants.c.from_day, grants.c.to_day)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
     Table,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     func,
     true,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "identity"
 
@@ -79,7 +81,10 @@ agents = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("resend_id", BigInteger, nullable=False, server_default="0"),
+    Column("resend_since", Date),
 )
+"""`resend_*`: the last order to send kept periods again; its number grows, 0 before the first."""
 
 agent_keys = Table(
     "agent_keys",
@@ -106,6 +111,38 @@ grants = Table(
     UniqueConstraint("uai", "family", "agent", "from_day", "to_day", postgresql_nulls_not_distinct=True),
 )
 """Overlaps of one (uai, family) are refused by the service, which holds the row of `rights_version` while it changes anything."""
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, ForeignKey(agents.c.id), nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("grants", JSONB, nullable=False),
+    Column("overlap", Interval, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("used_at", DateTime(timezone=True)),
+    Column("public_key", Text),
+    Index(None, "agent"),
+)
+"""Codes by which an agent enrols once: only the SHA-256 is kept (a code has 125 bits of chance in it). `public_key` has used it."""
+
+hellos = Table(
+    "hellos",
+    metadata,
+    Column("agent", Text, ForeignKey(agents.c.id), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("catalogue", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("problems", BigInteger, nullable=False),
+    Column("other_state_at", DateTime(timezone=True)),
+)
+"""The last hello of each agent, by the platform's clock and its own; `other_state_at`: when another state file last spoke for it."""
 
 tokens = Table(
     "tokens",

@@ -13,6 +13,7 @@ from services.aggregator.query.config import QuerySettings
 from services.aggregator.query.handlers import router
 from services.aggregator.query.scopes import Scopes
 from services.aggregator.query.service import Queries
+from services.aggregator.query.standing import standing_router
 from services.aggregator.query.store import is_ready
 
 
@@ -30,6 +31,8 @@ def create_app(settings: QuerySettings) -> FastAPI:
     app = FastAPI(title="Query", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.queries = Queries(engine, settings.clock, Scopes())
     add_problem_handlers(app)
-    app.include_router(router(), dependencies=[Depends(internal_only(settings.internal_token))])
+    guarded = [Depends(internal_only(settings.internal_token))]
+    app.include_router(router(), dependencies=guarded)
+    app.include_router(standing_router(engine), dependencies=guarded)
     app.include_router(health_router(lambda: is_ready(engine)))
     return app

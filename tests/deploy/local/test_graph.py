@@ -59,7 +59,7 @@ def test_every_need_is_a_node_and_none_waits_for_itself(site):
 
 def test_a_territory_is_read_to_its_end_before_anybody_is_told(site, tmp_path):
     sources, visible = (
-        node for node in reading_nodes(site, Reading(tmp_path, 300, follow=False)) if node.name != "registration"
+        node for node in reading_nodes(site, Reading(tmp_path, follow=False)) if node.name != "registration"
     )
     assert isinstance(sources, Program)
     assert (sources.ready, sources.command[-1]) == (Ends(), "--until-idle")

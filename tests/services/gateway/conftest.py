@@ -16,8 +16,6 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from chassis.kafka import TopicSpec, ensure_topics
-from contracts.counters_updated import TOPIC
 from services.gateway.app import create_app as create_gateway
 from services.gateway.config import GatewaySettings
 from services.identity.app import create_app as create_identity
@@ -26,6 +24,7 @@ from services.identity.service import Registrar, open_registrar
 from tests.services.gateway.standin import StandIn
 from tests.services.identity.documents import A, B, C, as_file, territory
 from tests.support.servers import Database
+from tests.support.wire import create_topics
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TICK = 0.2
@@ -91,11 +90,17 @@ async def redis(valkey: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="module")
 async def standing(module_database: Database, redis: Redis, valkey: str, kafka: str) -> AsyncIterator[Platform]:
     """The services, started once for a module's tests."""
-    await ensure_topics(kafka, [TopicSpec(TOPIC, partitions=1)])  # as the aggregator has done long before in real life
+    await create_topics(kafka)  # as the aggregator has done long before in real life
     database_url, redis_url = SecretStr(module_database.identity), SecretStr(valkey)
     identity = create_identity(
         IdentitySettings(
-            identity_database=database_url, redis=redis_url, kafka=kafka, internal_token=SecretStr("internal"), now=NOW
+            identity_database=database_url,
+            redis=redis_url,
+            kafka=kafka,
+            internal_token=SecretStr("internal"),
+            now=NOW,
+            agent_kafka="kafka.example:9092",
+            agent_cadence_seconds=60,
         )
     )
     query = StandIn()
@@ -125,6 +130,7 @@ async def platform(standing: Platform) -> Platform:
     """The services as every test wants to find them: both territories whole, fresh tokens, a query API in good health."""
     standing.query.mode = "well"
     standing.query.asked.clear()
+    standing.query.standing.clear()
     await standing.populate()
     return standing
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 
 from chassis.http import problem
 from contracts.answers import AnswerCell, AnswerColumn, AnswerRow, TableAnswer
+from contracts.fleet import AgentStanding
 from contracts.scope import Scope
 
 COLUMNS = [
@@ -24,6 +25,7 @@ class StandIn:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.mode = "well"
+        self.standing: dict[str, AgentStanding] = {}
         self.app = FastAPI()
         self.app.add_api_route("/internal/{path:path}", self.answer, methods=["POST"])
         self.app.add_api_route("/health/ready", self.ready)
@@ -52,6 +54,8 @@ class StandIn:
         return Response("<html>busy</html>", 404 if self.mode == "lost" else 502)
 
     def _body(self, path: str, question: dict[str, Any]) -> object:
+        if path == "standing":
+            return [self.standing.get(agent, AgentStanding(agent, None)) for agent in question["agents"]]
         scope = msgspec.convert(question["scope"], Scope)
         wanted = set(question["establishments"])
         seen = [each.establishment for each in scope.establishments if not wanted or each.establishment.uai in wanted]

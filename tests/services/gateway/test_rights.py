@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
 
+from contracts.registry import AgentKey
 from contracts.rights_version import RIGHTS_VERSION_KEY
 from services.gateway.app import create_app
 from services.gateway.config import GatewaySettings
@@ -19,6 +20,7 @@ from services.gateway.readers import Reader
 from services.gateway.rights import RIGHTS, UndeclaredRightError, check_rights, operations_of
 from tests.services.gateway.conftest import NOW, Platform, bearer, served
 from tests.services.identity.documents import A, B, C
+from tests.support.fleet import FleetAgent
 
 VALUES = {"{table}": "connexions.individus", "{page}": "connexions"}
 TABLE = "/api/v1/tables/connexions.individus"
@@ -84,13 +86,27 @@ async def test_the_matrix(anyone: AsyncClient, platform: Platform):
     for (method, path), right in RIGHTS.items():
         for who, headers in strangers.items():
             status, body = await ask(anyone, method, path, headers=headers)
-            assert status == (401 if right == "reader" else status), (path, who, body)
-            assert status in ({401} if right == "reader" else {200, 204}), (path, who, body)
+            assert status in ({200, 204} if right == "anyone" else {401}), (path, who, body)
             assert uais(body) == set(), (path, who)
         for token, own in ((platform.reader, {A, B}), (platform.other, {B, C})):
             status, body = await ask(anyone, method, path, headers=bearer(token))
-            assert status in (200, 204), (path, body)
+            assert status in ({401} if right == "agent" else {200, 204}), (path, body)
             assert uais(body) <= own, path
+
+
+@pytest.mark.connected
+async def test_an_agents_signature_opens_its_own_routes_and_nothing_else(anyone: AsyncClient, platform: Platform):
+    agent = FleetAgent("agent-1")
+    await platform.registrar.add_key(AgentKey("agent-1", agent.public))
+    bodies = {"enrol": agent.enrolment("nothing"), "hello": agent.greeting(), "reports": agent.message(A)}
+    for (method, path), right in RIGHTS.items():
+        body = bodies.get(path.rsplit("/", 1)[-1], b"")
+        status, told = await ask(anyone, method, path, headers=agent.signed(body), content=body)
+        expected = {"agent": {200, 204, 403}, "reader": {401}, "anyone": {200, 204}}[right]
+        assert status in expected, (path, told)
+    for method in ("GET", "PUT", "DELETE", "PATCH", "HEAD"):
+        for path in {path for (_, path), right in RIGHTS.items() if right == "agent"}:
+            assert (await anyone.request(method, path, headers=agent.signed(b""))).status_code == 401, (method, path)
 
 
 @pytest.mark.connected
@@ -107,7 +123,8 @@ async def test_a_refusal_says_how_to_be_let_in(anyone: AsyncClient):
 async def test_an_establishment_of_another_territory_is_as_unknown_as_one_that_does_not_exist(
     reader: AsyncClient, platform: Platform
 ):
-    with_establishment = [path for (_, path), right in RIGHTS.items() if right == "reader" and "live" not in path]
+    others = ("/api/v1/live", "/api/v1/agents")
+    with_establishment = [path for (_, path), right in RIGHTS.items() if right == "reader" and path not in others]
     for path in with_establishment:
         answers = [
             await ask(reader, "GET", path, params={"establishment": uai}) for uai in (C, "0000000A", "x", "'; --")
