@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from contracts.catalogue import Display, Unit
+
 State = Literal["nc", "nd", "s", "na", "partial", "estimated"]
-Display = Literal["values", "rates"]
-Unit = Literal["count", "rate", "ratio"]
 
 
 class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -21,12 +21,15 @@ class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     left_out: int | None = None
 
 
-class AnswerColumn(msgspec.Struct, frozen=True):
+class AnswerColumn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`notes`: what must be said wherever the column is shown, such as that it is rounded."""
+
     id: str
     label: str
     group: str
     unit: Unit
     indicator: int | None
+    notes: tuple[str, ...] = ()
 
 
 class AnswerRow(msgspec.Struct, frozen=True, gc=False):

@@ -38,9 +38,9 @@ class Queries:
         shape = tables.shape(question)
         scoped = self._scopes.lines_of(question.scope)
         moment = self._moment(scoped)
-        window = tables.window_of(question, shape.table, moment)
+        windows = tables.windows_of(question, shape, moment)
         roll = scoped.chosen(question.establishments, question.search)
-        readings = await self._read(roll, window, moment, shape.plan)
+        readings = await self._read(roll, windows, moment, shape.plan)
         return tables.answer(shape, readings, threshold=scoped.scope.territory.threshold, sort=question.sort)
 
     async def summary(self, question: SummaryQuestion) -> SummaryAnswer:
@@ -49,7 +49,7 @@ class Queries:
         scoped = self._scopes.lines_of(question.scope)
         moment = self._moment(scoped)
         window = resolve(question.window, question.school_year, moment.today)
-        readings = await self._read(scoped.chosen(question.establishments), window, moment, plan)
+        (readings,) = await self._read(scoped.chosen(question.establishments), [window], moment, plan)
         return summaries.answer(question.page, readings, threshold=scoped.scope.territory.threshold)
 
     async def daily(self, question: SeriesQuestion) -> DailySeries:
@@ -82,12 +82,13 @@ class Queries:
         now = self._clock.now()
         return Moment(now, territory_date(now, scoped.scope.territory.zone))
 
-    async def _read(self, roll: Roll, window: Window, moment: Moment, plan: Plan) -> Readings:
-        reader = Reader(roll, window, moment, plan)
+    async def _read(self, roll: Roll, windows: Sequence[Window], moment: Moment, plan: Plan) -> list[Readings]:
+        readers = [Reader(roll, window, moment, plan) for window in windows]
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, reader.spans)
-            days = await self._mixed_days(connection, roll, window)
-        return reader.read(Piles(roll, sheets, plan.codes), days)
+            sheets = await read_sheets(connection, roll.uais, set().union(*(reader.spans for reader in readers)))
+            days = [await self._mixed_days(connection, roll, window) for window in windows]
+        piles = Piles(roll, sheets, plan.codes)
+        return [reader.read(piles, of_window) for reader, of_window in zip(readers, days, strict=True)]
 
     async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Batch]:
         """Day sheets of the lines whose connections changed source during the window; seldom any."""

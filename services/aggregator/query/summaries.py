@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import msgspec
 
-from contracts.answers import AnswerCell, AnswerColumn, SummaryAnswer, Unit, Widget, WidgetRow
-from contracts.catalogue import CATALOGUE, Column, Selector
+from contracts.answers import AnswerCell, AnswerColumn, SummaryAnswer, Widget, WidgetRow
+from contracts.catalogue import CATALOGUE, Column, Formula, Selector, Unit
 from services.aggregator.query.cells import total_cell
 from services.aggregator.query.columns import Plan, ReadyColumn
 from services.aggregator.query.errors import UnknownPageError
@@ -70,10 +70,8 @@ def _of_profile(row: str) -> dict[str, Column]:
     found = {
         head: _TABLE[f"{row}.{head}"] for head in ("all", "net", "mobile", "software") if f"{row}.{head}" in _TABLE
     }
-    counts = {head: msgspec.structs.replace(column, over=()) for head, column in found.items()}
-    net = counts["net"]
-    share = msgspec.structs.replace(counts["mobile"], over=net.parts)
-    return {"all": counts.get("all", net), **counts, "mobile_share": share}
+    mobile = found["mobile"]
+    return {"all": found["net"], **found, "mobile_share": msgspec.structs.replace(mobile, value=mobile.rate)}
 
 
 def _by_channel() -> WidgetShape:
@@ -81,10 +79,10 @@ def _by_channel() -> WidgetShape:
     every = _TABLE["total.all"]
     parts = {
         "web": _narrowed(_TABLE["total.net"], channels=("web",)),
-        "mobile": _TABLE["total.mobile"].parts,
-        "software": _TABLE["total.software"].parts,
+        "mobile": _TABLE["total.mobile"].value.parts,
+        "software": _TABLE["total.software"].value.parts,
     }
-    cells = {channel: _with_share(every, parts[channel], every.parts) for channel in parts}
+    cells = {channel: _with_share(every, parts[channel], every.value.parts) for channel in parts}
     labels = {channel: CATALOGUE.channels[channel].label for channel in parts}
     return WidgetShape("supports", "Par support", (_CONNECTIONS, _SHARE), labels, cells)
 
@@ -93,18 +91,21 @@ def _by_access() -> WidgetShape:
     """Connections by `.Net` according to the way in: directly, through the ENT, unknown."""
     net = _TABLE["total.net"]
     accesses = ("direct", "ent", "unknown")
-    cells = {access: _with_share(net, _narrowed(net, accesses=(access,)), net.parts) for access in accesses}
+    cells = {access: _with_share(net, _narrowed(net, accesses=(access,)), net.value.parts) for access in accesses}
     labels = {access: CATALOGUE.accesses[access].label for access in accesses}
     return WidgetShape("acces", ".Net par accès", (_CONNECTIONS, _SHARE), labels, cells)
 
 
 def _narrowed(column: Column, **dimensions: tuple[str, ...]) -> tuple[Selector, ...]:
-    return tuple(msgspec.structs.replace(part, **dimensions) for part in column.parts)
+    return tuple(msgspec.structs.replace(part, **dimensions) for part in column.value.parts)
 
 
 def _with_share(column: Column, parts: tuple[Selector, ...], over: tuple[Selector, ...]) -> dict[str, Column]:
-    counted = msgspec.structs.replace(column, parts=parts, over=())
-    return {"connections": counted, "share": msgspec.structs.replace(counted, over=over)}
+    counted, share = Formula(parts), Formula(parts, over, "rate")
+    return {
+        "connections": msgspec.structs.replace(column, value=counted),
+        "share": msgspec.structs.replace(column, value=share),
+    }
 
 
 PAGES: Mapping[str, tuple[WidgetShape, ...]] = {"connexions": (_by_profile(), _by_channel(), _by_access())}
@@ -119,7 +120,7 @@ def plan(page: str) -> Plan:
 
 @lru_cache(maxsize=16)
 def _plan(page: str) -> Plan:
-    return Plan([column for widget in PAGES[page] for column in widget.columns], rates=True)
+    return Plan([column for widget in PAGES[page] for column in widget.columns])
 
 
 def answer(page: str, readings: Readings, *, threshold: int) -> SummaryAnswer:
@@ -132,13 +133,13 @@ def answer(page: str, readings: Readings, *, threshold: int) -> SummaryAnswer:
         last_day=window.last_day,
         complete=window.complete,
         as_of=readings.as_of,
-        widgets=[_widget(page, shape, readings, threshold) for shape in PAGES[page]],
-        notes=notes(readings),
+        widgets=[_widget(shape, readings, threshold) for shape in PAGES[page]],
+        notes=notes(plan(page), readings),
     )
 
 
-def _widget(page: str, shape: WidgetShape, readings: Readings, threshold: int) -> Widget:
-    door = Door(readings, f"{page}.{shape.id}", threshold)
+def _widget(shape: WidgetShape, readings: Readings, threshold: int) -> Widget:
+    door = Door(readings, threshold)
     columns = [AnswerColumn(head.id, head.label, shape.label, head.unit, None) for head in shape.heads]
     rows = [
         WidgetRow(row, label, [_cell(door, shape.cells[row].get(head.id)) for head in shape.heads])
@@ -150,4 +151,4 @@ def _widget(page: str, shape: WidgetShape, readings: Readings, threshold: int) -
 def _cell(door: Door, column: Column | None) -> AnswerCell:
     if column is None:
         return _NOT_THERE
-    return total_cell(total(door.figures(ReadyColumn.of(column, rates=True))), rate=bool(column.over))
+    return total_cell(total(door.figures(ReadyColumn.of(column))), unit=column.value.unit)

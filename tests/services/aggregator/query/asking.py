@@ -12,11 +12,12 @@ from contracts.catalogue import CATALOGUE
 from contracts.questions import TableQuestion
 from contracts.scope import Scope
 from services.aggregator.query import daily, hourly, summaries, tables
+from services.aggregator.query.columns import Plan
 from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
-from services.aggregator.query.readings import Reader
+from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.sheets import Batch, Moment, Piles, Span
-from services.aggregator.query.windows import resolve, territory_date
+from services.aggregator.query.windows import Window, resolve, territory_date
 from tests.services.aggregator.query.ledger import Ledger, batches
 
 Hourly = Mapping[tuple[str, str], Sequence[tuple[int, int, bool]]]
@@ -32,18 +33,17 @@ def ask(
     shape = tables.shape(question)
     scoped = ScopedLines(scope)
     moment = Moment(now, territory_date(now, scope.territory.zone))
-    window = tables.window_of(question, shape.table, moment)
     roll = scoped.chosen(question.establishments, question.search)
-    reader = Reader(roll, window, moment, shape.plan)
+    readings = [read(ledger, roll, window, moment, shape.plan) for window in tables.windows_of(question, shape, moment)]
+    return tables.answer(shape, readings, threshold=scope.territory.threshold, sort=question.sort)
+
+
+def read(ledger: Ledger, roll: Roll, window: Window, moment: Moment, plan: Plan) -> Readings:
+    """Readings of one window, from what the store would have read."""
+    reader = Reader(roll, window, moment, plan)
     mixed = roll.take(np.flatnonzero(is_mixed(roll, window)))
-    sheets = _stored(ledger, roll, reader.spans)
     days = _stored(ledger, mixed, [Span("day", window.first_day, window.last_day)])
-    return tables.answer(
-        shape,
-        reader.read(Piles(roll, sheets, shape.plan.codes), days),
-        threshold=scope.territory.threshold,
-        sort=question.sort,
-    )
+    return reader.read(Piles(roll, _stored(ledger, roll, reader.spans), plan.codes), days)
 
 
 def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span]) -> list[Batch]:

@@ -126,6 +126,7 @@ def visible(
     uai: str,
     *,
     name: str = "",
+    kind: str = "college",
     zone: str = "Europe/Paris",
     families: Iterable[str] = FAMILIES,
     convention: ConventionKind = "consent",
@@ -134,10 +135,11 @@ def visible(
     postal_codes: tuple[str, ...] = ("86000",),
     own: bool = False,
     grants: tuple[Grant, ...] = (),
+    widgets: Iterable[str] = (),
 ) -> VisibleEstablishment:
-    establishment = Establishment(uai, name or f"Collège {uai}", "college", zone, postal_codes, opened, closed)
+    establishment = Establishment(uai, name or f"Collège {uai}", kind, zone, postal_codes, opened, closed)
     granted = grants or tuple(Grant("agent", uai, family) for family in families)
-    return VisibleEstablishment(establishment, convention, own=own, grants=granted)
+    return VisibleEstablishment(establishment, convention, frozenset(widgets), own=own, grants=granted)
 
 
 def scope(*establishments: VisibleEstablishment, zone: str = "Europe/Paris") -> Scope:
