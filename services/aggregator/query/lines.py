@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.catalogue import CATALOGUE, Grain
-from contracts.establishment_type import Kind, kind_of
+from contracts.establishment_type import kind_of
 from contracts.periods import bounds, period_start
 from contracts.registry import Establishment, Grant
 from contracts.scope import Scope, VisibleEstablishment
@@ -161,12 +161,11 @@ class Roll:
 
     def lacks(self, level: str) -> Flags:
         """Lines whose type of establishment does not have this level; a type that nobody knows may have any."""
-        types = {*CATALOGUE.levels[level].types, None}
-        return np.array([kind not in types for kind in self._kinds], np.bool_)
+        return np.isin(self._kinds, [*CATALOGUE.levels[level].types, ""], invert=True)
 
     @cached_property
-    def _kinds(self) -> list[Kind | None]:
-        return [kind_of(line.establishment.type) for line in self.lines]
+    def _kinds(self) -> NDArray[np.str_]:
+        return np.array([kind_of(line.establishment.type) or "" for line in self.lines], np.str_)
 
     def unfinished(self, last: date, now: datetime) -> Flags:
         """Lines open on the local day `last`, which has not ended there."""
