@@ -63,12 +63,16 @@ class TableAnswer(msgspec.Struct, frozen=True, rename={"first_day": "from", "las
     notes: list[str] = []
 
 
-class WidgetRow(msgspec.Struct, frozen=True):
-    """One line of a widget: a profile, a channel, an access; cells in the widget's column order."""
+class WidgetRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a widget: a profile, a measure, a school year; cells in the widget's column order.
+
+    `notes`: what must be said beside it, such as what its figures are communicated for.
+    """
 
     id: str
     label: str
     cells: list[AnswerCell]
+    notes: tuple[str, ...] = ()
 
 
 class Widget(msgspec.Struct, frozen=True):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from contracts.catalogue.model import (
     GRAINS,
     Access,
+    By,
     Cell,
+    CellOf,
     Channel,
     Column,
     Display,
@@ -21,11 +23,15 @@ from contracts.catalogue.model import (
     Kind,
     Level,
     Measure,
+    Page,
     Profile,
     Selector,
     Shape,
     Table,
     Unit,
+    WidgetHead,
+    WidgetLine,
+    WidgetShape,
 )
 from contracts.catalogue.reading import entries, read_indicators, read_measures, toml_of
 
@@ -38,8 +44,10 @@ __all__ = [
     "GRAINS",
     "HOURS",
     "Access",
+    "By",
     "Catalogue",
     "Cell",
+    "CellOf",
     "Channel",
     "Column",
     "Display",
@@ -50,12 +58,16 @@ __all__ = [
     "Kind",
     "Level",
     "Measure",
+    "Page",
     "Profile",
     "Selector",
     "Shape",
     "Table",
     "Unit",
     "UnknownCellError",
+    "WidgetHead",
+    "WidgetLine",
+    "WidgetShape",
 ]
 
 CATALOGUE_VERSION = 1
@@ -100,6 +112,13 @@ class Catalogue:
         from contracts.catalogue.tables import read_tables  # noqa: PLC0415 - a thousand columns that no agent needs
 
         return read_tables(self)
+
+    @cached_property
+    def pages(self) -> dict[str, Page]:
+        """Every menu by id, in order."""
+        from contracts.catalogue.pages import read_pages  # noqa: PLC0415 - as above
+
+        return read_pages(self.tables)
 
     @cached_property
     def activity_measures(self) -> dict[str, Measure]:

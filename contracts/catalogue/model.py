@@ -153,6 +153,63 @@ class Table(msgspec.Struct, frozen=True):
     reference: int | None = None
 
 
+Aspect = Literal["value", "rate", "previous", "difference"]
+
+
+class CellOf(msgspec.Struct, frozen=True):
+    """A column as a widget shows it: its value, what replaces it in Taux, its value a school year before, the difference."""
+
+    column: Column
+    aspect: Aspect = "value"
+
+
+class WidgetHead(msgspec.Struct, frozen=True):
+    """One column of a widget."""
+
+    id: str
+    label: str
+
+
+class WidgetLine(msgspec.Struct, frozen=True):
+    """One row of a widget: what fills it, by head; nothing where there is nothing to count."""
+
+    id: str
+    label: str
+    cells: dict[str, CellOf]
+
+
+class WidgetShape(msgspec.Struct, frozen=True):
+    """A small table of a page's summary. `years`: its one line is repeated, school year by school year."""
+
+    id: str
+    label: str
+    table: str
+    heads: tuple[WidgetHead, ...]
+    lines: tuple[WidgetLine, ...]
+    years: bool = False
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A menu of the console and the widgets of its summary."""
+
+    id: str
+    label: str
+    by: By
+    widgets: tuple[WidgetShape, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column that its widgets show, once each."""
+        cells = (cell for widget in self.widgets for line in widget.lines for cell in line.cells.values())
+        return tuple({(cell.column.id, cell.column.indicator): cell.column for cell in cells}.values())
+
+    @property
+    def compares(self) -> bool:
+        """Some cell tells of the school year before."""
+        lines = (line for widget in self.widgets for line in widget.lines)
+        return any(cell.aspect in {"previous", "difference"} for line in lines for cell in line.cells.values())
+
+
 class Indicator(msgspec.Struct, frozen=True):
     """One of the 80: first years, audience, purpose and legal basis."""
 

@@ -14,20 +14,21 @@ from services.aggregator.query.shown import Shown
 from services.aggregator.query.states import WHOLE, States, has_value
 
 
-def compared(now: Shown, before: Shown, *, school_year: int) -> Iterator[Shown]:
-    """The column, then `<id>.previous` (the school year that began in `school_year`) and `<id>.difference`."""
+def compared(now: Shown, before: Shown) -> Iterator[Shown]:
+    """The column, then `<id>.previous` and `<id>.difference`."""
     yield now
     label = now.head.label
-    yield replace(before, head=_named(now, "previous", f"{label} {school_year}-{school_year + 1}"))
-    yield _difference(_named(now, "difference", f"{label}, écart"), now.figures, before.figures)
+    yield replace(before, head=_named(now, "previous", f"{label} {before.school_year}-{before.school_year + 1}"))
+    yield _difference(_named(now, "difference", f"{label}, écart"), now, before)
 
 
 def _named(shown: Shown, suffix: str, label: str) -> AnswerColumn:
     return msgspec.structs.replace(shown.head, id=f"{shown.head.id}.{suffix}", label=label)
 
 
-def _difference(head: AnswerColumn, now: Figures, before: Figures) -> Shown:
+def _difference(head: AnswerColumn, shown: Shown, shown_before: Shown) -> Shown:
     """What changed on lines where both years have a number; the total is that of these lines, rates made last."""
+    now, before = shown.figures, shown_before.figures
     state = _both(now.state, before.state)
     change = np.where(has_value(state), now.value - before.value, 0.0)
     figures = Figures(
@@ -37,7 +38,7 @@ def _difference(head: AnswerColumn, now: Figures, before: Figures) -> Shown:
         observed=now.observed + before.observed,
         elapsed=now.elapsed + before.elapsed,
     )
-    return Shown(head, figures, _total(figures, now, before))
+    return Shown(head, figures, _total(figures, now, before), shown.school_year)
 
 
 def _total(figures: Figures, now: Figures, before: Figures) -> Total:

@@ -30,7 +30,8 @@ class Readings:
 
     `small`: by profile, where it is small. `hidden`: where, besides, its figures wait for the end of a month.
     `small_left_out`: where totals of the window lack such a profile. `logged_days`: how many of the window's open days are
-    counted from an access log. `no_day_over`: where the window's first local day is not over yet.
+    counted from an access log. `no_day_over`: where the window's first local day is not over yet. `reported`: of
+    which anything at all was reported in the period.
     """
 
     roll: Roll
@@ -47,6 +48,7 @@ class Readings:
     unfinished: Flags
     logged_days: NDArray[np.int64]
     no_day_over: Flags
+    reported: Flags
     as_of: datetime | None
 
     def sum_of(self, codes: Sequence[int]) -> Counts:
@@ -122,6 +124,7 @@ class Reader:
             unfinished=self._roll.unfinished(window.last_day, now) & (window.last_day < self._moment.today),
             logged_days=access_log_days(self._roll, window),
             no_day_over=self._no_day_over(),
+            reported=np.bincount(main.lines, minlength=len(self._roll)) > 0,
             as_of=max(filter(None, (main.as_of, census.as_of)), default=None),
         )
 

@@ -28,12 +28,17 @@ class Verdict:
 
 
 def judge(column: Column, roll: Roll, school_year: int) -> Verdict:
-    """What the reader of `roll` may see of `column` in a school year."""
+    """What the reader of `roll` may see of `column` in a school year.
+
+    The range of an indicator says since when it has all its components; that of a reference table, only that its members
+    began in different years: of a column that details the table itself, nothing is missing.
+    """
     indicator = CATALOGUE.indicators[column.indicator]
+    ranges = indicator.kind == "indicator"
     return Verdict(
         denied=~(_has_widget(roll, column.widget) & _in_audience(roll, indicator.audience)),
         too_early=school_year < indicator.available_since,
-        incomplete=indicator.available_since <= school_year < indicator.complete_since,
+        incomplete=ranges and indicator.available_since <= school_year < indicator.complete_since,
     )
 
 

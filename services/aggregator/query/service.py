@@ -22,7 +22,7 @@ from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
 from services.aggregator.query.sheets import Batch, Moment, Piles, Span
 from services.aggregator.query.store import read_hours, read_last_observed, read_sheets, snapshot
-from services.aggregator.query.windows import Window, resolve, territory_date
+from services.aggregator.query.windows import Window, territory_date
 
 
 class Queries:
@@ -45,12 +45,14 @@ class Queries:
 
     async def summary(self, question: SummaryQuestion) -> SummaryAnswer:
         """The widgets of one page over the establishments chosen."""
-        plan = summaries.plan(question.page)
+        page = summaries.page_of(question)
         scoped = self._scopes.lines_of(question.scope)
         moment = self._moment(scoped)
-        window = resolve(question.window, question.school_year, moment.today)
-        (readings,) = await self._read(scoped.chosen(question.establishments), [window], moment, plan)
-        return summaries.answer(question.page, readings, threshold=scoped.scope.territory.threshold)
+        windows = summaries.windows_of(page, question, moment)
+        readings = await self._read(scoped.chosen(question.establishments), windows, moment, summaries.plan(page.id))
+        uncovered = 0 if question.establishments else scoped.scope.without_convention
+        threshold = scoped.scope.territory.threshold
+        return summaries.answer(page, readings, threshold=threshold, without_convention=uncovered)
 
     async def daily(self, question: SeriesQuestion) -> DailySeries:
         """Four weeks and today, by day."""

@@ -5,36 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.answers import AnswerColumn
-from contracts.catalogue import CATALOGUE
+from contracts.catalogue import CATALOGUE, Column
 from services.aggregator.query.columns import ReadyColumn
-from services.aggregator.query.figures import Figures, Total, total
-from services.aggregator.query.readings import Readings
+from services.aggregator.query.figures import Door, Figures, Total, total
+from services.aggregator.query.lines import Roll
 from services.aggregator.query.release import NOTE, is_rounded
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One column, ready to be written and ordered by."""
+    """One column, ready to be written and ordered by; `school_year`: when its window's began."""
 
     head: AnswerColumn
     figures: Figures
     total: Total
+    school_year: int
 
     @classmethod
-    def of(cls, ready: ReadyColumn, figures: Figures, readings: Readings) -> Shown:
-        return cls(_head(ready, readings), figures, total(figures))
+    def of(cls, ready: ReadyColumn, door: Door) -> Shown:
+        figures, readings = door.figures(ready), door.readings
+        return cls(_head(ready, readings.roll), figures, total(figures), readings.window.school_year)
 
 
-def _head(ready: ReadyColumn, readings: Readings) -> AnswerColumn:
+def _head(ready: ReadyColumn, roll: Roll) -> AnswerColumn:
     column = ready.column
-    return AnswerColumn(
-        column.id, column.label, column.group, ready.formula.unit, column.indicator, _notes(ready, readings)
-    )
+    told = tuple(filter(None, (rounding(column, roll), purpose(column))))
+    return AnswerColumn(column.id, column.label, column.group, ready.formula.unit, column.indicator, told)
 
 
-def _notes(ready: ReadyColumn, readings: Readings) -> tuple[str, ...]:
-    """What must be said wherever the column is: that some line is rounded, what it is communicated for."""
-    rounded = is_rounded(ready.column) and not readings.roll.exact.all()
-    return tuple(
-        filter(None, (NOTE if rounded else "", CATALOGUE.indicators[ready.column.indicator].recipient_purpose))
-    )
+def rounding(column: Column, roll: Roll) -> str:
+    """Said wherever a column is shown of which some line is rounded."""
+    return NOTE if is_rounded(column) and not roll.exact.all() else ""
+
+
+def purpose(column: Column) -> str:
+    """Said wherever a column is shown that is communicated for a purpose."""
+    return CATALOGUE.indicators[column.indicator].recipient_purpose

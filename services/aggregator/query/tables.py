@@ -26,7 +26,7 @@ from services.aggregator.query.order import extremes, order
 from services.aggregator.query.readings import Readings
 from services.aggregator.query.sheets import Moment
 from services.aggregator.query.shown import Shown
-from services.aggregator.query.windows import Window, before, by_school_year, resolve, to_yesterday
+from services.aggregator.query.windows import Window, before, taken_by
 
 SMALL_LEFT_OUT = "hors profils de moins de 5 comptes"
 _DISPLAYS = ("values", "rates")
@@ -71,12 +71,7 @@ def _shape(table_id: str, display: Display, columns: str, *, compares: bool) -> 
 
 def windows_of(question: TableQuestion, shape: TableShape, moment: Moment) -> list[Window]:
     """The window asked for, as the table takes it, and with a comparison the one before."""
-    window = resolve(question.window, question.school_year, moment.today)
-    match shape.table.by:
-        case "school-year":
-            window = by_school_year(window, moment.today)
-        case "past-days":
-            window = to_yesterday(window, moment.today)
+    window = taken_by(shape.table.by, question.window, question.school_year, moment.today)
     return [window, before(window, moment.today)] if shape.compares else [window]
 
 
@@ -104,8 +99,8 @@ def _columns(shape: TableShape, readings: Sequence[Readings], threshold: int) ->
     doors = [Door(reading, threshold) for reading in readings]
     columns: list[Shown] = []
     for ready in shape.plan.columns:
-        shown = [Shown.of(ready, door.figures(ready), door.readings) for door in doors]
-        columns += compared(*shown, school_year=readings[1].window.school_year) if shape.compares else shown
+        shown = [Shown.of(ready, door) for door in doors]
+        columns += compared(*shown) if shape.compares else shown
     return columns
 
 

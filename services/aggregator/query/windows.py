@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from contracts.catalogue import Grain
+from contracts.catalogue import By, Grain
 from contracts.periods import month_start, next_start, school_year_start
 from services.aggregator.query.errors import TwoWindowsError, UnknownSchoolYearError, UnknownWindowError
 
@@ -59,6 +59,18 @@ def by_school_year(window: Window, today: date) -> Window:
     """What a page that shows school years reads when it is given a window: that of the window's last day."""
     start = school_year_start(window.last_day)
     return _cut_at_today("school_year", start, window.name, today)
+
+
+def taken_by(by: By, window: str | None, school_year: str | None, today: date) -> Window:
+    """The window asked for, as a table or page takes it."""
+    found = resolve(window, school_year, today)
+    match by:
+        case "school-year":
+            return by_school_year(found, today)
+        case "past-days":
+            return to_yesterday(found, today)
+        case "window":
+            return found
 
 
 def to_yesterday(window: Window, today: date) -> Window:

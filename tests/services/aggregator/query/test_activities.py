@@ -152,5 +152,5 @@ def test_first_years():
     year = ask(ledger, seen(A), SCOLARITE, school_year="2015-2016")
     assert [cell(year, A, column).state for column in ("copies_handed_in", "copies_corrected", "forums")] == ["nd"] * 3
     assert cell(year, A, "textbooks") == AnswerCell(0), "since 2015"
-    assert cell(year, A, "placements").state == "partial", "the referential is whole since 2020 only"
+    assert cell(year, A, "placements") == AnswerCell(0), "of no indicator: as old as the reference table"
     assert cell(ask(ledger, seen(A), TRAVAUX, school_year="2015-2016"), A, "requests") == AnswerCell(None, "nd")

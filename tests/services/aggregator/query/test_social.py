@@ -25,7 +25,7 @@ S, NC, ND, NA = (AnswerCell(None, state) for state in ("s", "nc", "nd", "na"))
 
 def seen(*uais: str, convention: str = "joint", **how: Any) -> Scope:
     everyone = uais or (A,)
-    return scope(*(visible(uai, families=FAMILIES, widgets=WIDGETS, convention=convention, **how) for uai in everyone))
+    return scope(*(visible(uai, families=FAMILIES, widgets=WIDGETS, convention=convention, **how) for uai in everyone))  # type: ignore[arg-type]
 
 
 def observed(*uais: str) -> Ledger:
