@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from contracts.catalogue import Display, Unit
+
 State = Literal["nc", "nd", "s", "na", "partial", "estimated"]
-Display = Literal["values", "rates"]
-Unit = Literal["count", "rate", "ratio"]
 
 
 class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -21,12 +21,15 @@ class AnswerCell(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     left_out: int | None = None
 
 
-class AnswerColumn(msgspec.Struct, frozen=True):
+class AnswerColumn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`notes`: what must be said wherever the column is shown, such as that it is rounded."""
+
     id: str
     label: str
     group: str
     unit: Unit
     indicator: int | None
+    notes: tuple[str, ...] = ()
 
 
 class AnswerRow(msgspec.Struct, frozen=True, gc=False):
@@ -60,12 +63,16 @@ class TableAnswer(msgspec.Struct, frozen=True, rename={"first_day": "from", "las
     notes: list[str] = []
 
 
-class WidgetRow(msgspec.Struct, frozen=True):
-    """One line of a widget: a profile, a channel, an access; cells in the widget's column order."""
+class WidgetRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a widget: a profile, a measure, a school year; cells in the widget's column order.
+
+    `notes`: what must be said beside it, such as what its figures are communicated for.
+    """
 
     id: str
     label: str
     cells: list[AnswerCell]
+    notes: tuple[str, ...] = ()
 
 
 class Widget(msgspec.Struct, frozen=True):

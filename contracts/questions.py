@@ -16,7 +16,10 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableQuestion(Asked, frozen=True, kw_only=True):
-    """No `establishments`: all of the scope. `sort`: a column id, `name` or `uai`, with `-` before it to reverse."""
+    """No `establishments`: all of the scope. `sort`: a column id, `name` or `uai`, with `-` before it to reverse.
+
+    `columns`: those of the `page`, or `all`. `compare`: `previous` adds `<id>.previous` and `<id>.difference` to each column.
+    """
 
     table: str
     window: str | None = None
@@ -25,6 +28,8 @@ class TableQuestion(Asked, frozen=True, kw_only=True):
     establishments: tuple[str, ...] = ()
     sort: str = "name"
     search: str = ""
+    columns: str = "page"
+    compare: str = ""
 
 
 class SummaryQuestion(Asked, frozen=True, kw_only=True):

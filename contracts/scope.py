@@ -24,9 +24,14 @@ class VisibleEstablishment(msgspec.Struct, frozen=True):
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """`rights_version` grows with each change of rights; past `valid_until` (the next convention edge) ask again."""
+    """`rights_version` grows with each change of rights; past `valid_until` (the next convention edge) ask again.
+
+    `without_convention`: how many establishments of the perimeter no convention in force covers. They have no line, and count
+    in Accueil's coverage only.
+    """
 
     territory: Territory
     rights_version: int
     establishments: tuple[VisibleEstablishment, ...]
     valid_until: datetime | None = None
+    without_convention: int = 0

@@ -58,7 +58,8 @@ def _title(column: AnswerColumn, dialect: Dialect) -> str:
     if dialect.ids:
         return guarded(column.id)
     title = column.label if column.label == column.group or not column.group else f"{column.group} · {column.label}"
-    return guarded(f"{title} (%)" if column.unit == "rate" else title)
+    told = f"{title} — {', '.join(column.notes)}" if column.notes else title
+    return guarded(f"{told} (%)" if column.unit == "rate" else told)
 
 
 def _who(row: AnswerRow) -> list[str]:

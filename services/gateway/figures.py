@@ -104,6 +104,8 @@ def _table_question(table: str, asked: TableParameters, reader: Reader) -> Table
         establishments=_establishments(asked, reader),
         sort=asked.sort,
         search=asked.search,
+        columns=asked.columns,
+        compare=asked.compare,
     )
 
 

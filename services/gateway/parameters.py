@@ -52,6 +52,23 @@ class TableParameters(WindowParameters):
     sort: Annotated[
         str, Field(max_length=80, description="A column's id, name or uai; with - before it to reverse.")
     ] = "name"
+    columns: Annotated[
+        str,
+        Field(
+            max_length=20,
+            description="Those of the page, or all: also the ones that no page shows.",
+            json_schema_extra={"enum": ["page", "all"]},
+        ),
+    ] = "page"
+    compare: Annotated[
+        str,
+        Field(
+            max_length=20,
+            description="`previous`, for tables by school year: adds to each column `<id>.previous`, the school year before, "
+            "and `<id>.difference`.",
+            json_schema_extra={"enum": ["", "previous"]},
+        ),
+    ] = ""
     search: Annotated[
         str, Field(max_length=200, description="Part of a UAI, name or postal code; case and accents do not matter.")
     ] = ""

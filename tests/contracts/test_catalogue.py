@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, UnknownCellError, lock
+from contracts.catalogue import CATALOGUE, Column, Selector, UnknownCellError, lock
+from contracts.catalogue.formulas import BadFormulaError, Formulas
+from services.identity.scope import WIDGETS
+
+
+def selectors(column: Column) -> Iterable[Selector]:
+    return (selector for formula in (column.value, column.rate) if formula for selector in formula.parts + formula.over)
 
 
 def test_a_code_names_one_cell_and_fits_sixteen_bits():
@@ -52,7 +59,7 @@ def test_every_column_adds_cells_that_exist_and_details_an_indicator_with_an_aud
     for table in CATALOGUE.tables.values():
         assert len({column.id for column in table.columns}) == len(table.columns)
         for column in table.columns:
-            assert all(CATALOGUE.codes(selector) for selector in (*column.parts, *column.over))
+            assert all(CATALOGUE.codes(selector) for selector in selectors(column))
             assert CATALOGUE.indicators[column.indicator].audience
 
 
@@ -68,3 +75,135 @@ def test_a_teacher_connects_by_software_and_a_pupil_does_not():
     people = {(c.profile, c.channel) for c in CATALOGUE.cells.values() if c.family == "people"}
     assert ("enseignant", "software") in people
     assert ("eleve", "software") not in people
+
+
+PAGE_TABLES = {
+    "accueil": ["accueil.comptes"],
+    "connexions": ["connexions.authentifiees", "connexions.individus", "connexions.individus-ent"],
+    "moyens": ["moyens.etablissements", "moyens.niveaux"],
+    "social": ["social.eleves", "social.assiduite", "social.discipline"],
+    "scolarite": ["scolarite.etablissements"],
+    "communications": ["communications.etablissements"],
+    "travaux": ["travaux.etablissements"],
+}
+COLUMNS = {
+    "accueil.comptes": "total admin teachers school_life support other pupils pupils.girls pupils.boys guardians",
+    "connexions.authentifiees": "total.all total.net total.mobile total.software eleve.net eleve.mobile responsable.net responsable.mobile"
+    " accompagnant.net accompagnant.mobile enseignant.all enseignant.net enseignant.mobile enseignant.software"
+    " personnel.all personnel.net personnel.mobile personnel.software",
+    "connexions.individus-ent": "total.net total.mobile eleve.net eleve.mobile responsable.net responsable.mobile accompagnant.net"
+    " accompagnant.mobile enseignant.net enseignant.mobile personnel.net personnel.mobile",
+    "moyens.etablissements": "staff staff.admin staff.school_life staff.support staff.other pupils_per.admin pupils_per.school_life"
+    " pupils_per.support pupils_per.other teachers pupils_per.teacher guardians pupils boys girls half_boarders boarders"
+    " out_of_sector public_transport classes pupils_per.class rooms occupancy",
+    "social.eleves": "plans plans.rate medical_plans medical_plans.rate accompanied accompanied.rate dropout dropout.rate",
+    "social.assiduite": "absence_half_days absence_half_days.b0 absence_half_days.b1_4 absence_half_days.b5_9 absence_half_days.b10_19"
+    " absence_half_days.b20 lateness lateness.b0 lateness.b1_4 lateness.b5_9 lateness.b10_19 lateness.b20",
+    "social.discipline": "sanctions sanctions.b0 sanctions.b1_2 sanctions.b3_5 sanctions.b6 punishments punishments.b0 punishments.b1_2"
+    " punishments.b3_5 punishments.b6 incidents incidents.b0 incidents.b1_2 incidents.b3_5 incidents.b6 lesson_exclusions protective_measures",
+    "scolarite.etablissements": "quizzes documents web_links textbooks forums lesson_contents work_given work_online copies_handed_in"
+    " copies_corrected evaluations evaluations_marked evaluations_competence evaluations_with_subject evaluations_with_key placements",
+    "communications.etablissements": "discussions messages informations polls printed_documents emails sms maileva_letters pdf_documents"
+    " agenda_events locker_documents useful_links",
+    "travaux.etablissements": "requests requests_maintenance requests_it requests_secretarial",
+}
+SOCIAL_BY_LEVEL = (
+    "plans medical_plans dropout absence_half_days lateness sanctions punishments incidents protective_measures"
+)
+ONLY_VALUES = {"social.eleves", "social.assiduite", "social.discipline", "communications.etablissements"}
+NOT_FIGURES = {"connections_hour", "small_profile", "minutes", "read"}
+
+
+def test_the_tables_and_columns_that_users_rely_on():
+    for page, tables in PAGE_TABLES.items():
+        assert [table.id for table in CATALOGUE.tables.values() if table.page == page][: len(tables)] == tables
+    for table, columns in COLUMNS.items():
+        assert [column.id for column in CATALOGUE.tables[table].columns if column.on_page] == columns.split()
+    assert {t.removeprefix("social.niveaux.") for t in CATALOGUE.tables if t.startswith("social.niveaux.")} == set(
+        SOCIAL_BY_LEVEL.split()
+    )
+    for page in ("scolarite", "communications"):
+        measures = {m.id for m in CATALOGUE.measures.values() if m.family == f"activities.{page}"}
+        assert {
+            t.removeprefix(f"{page}.niveaux.") for t in CATALOGUE.tables if t.startswith(f"{page}.niveaux.")
+        } == measures
+
+
+def test_tables_by_levels_have_all_of_them_and_flows_the_other_one_last():
+    levels = list(CATALOGUE.levels)
+    by_level = [table for table in CATALOGUE.tables.values() if ".niveaux" in table.id]
+    for table in by_level:
+        census = table.columns[0].value.parts[0].family == "census.eleves"
+        assert [column.id for column in table.columns] == (levels[:-1] if census else levels)
+        assert table.displays == ("values", "rates")
+    assert levels[-1] == "AUTRE"
+
+
+def test_tables_without_rates_are_the_ones_that_have_none_in_the_console():
+    assert {table.id for table in CATALOGUE.tables.values() if table.displays == ("values",)} == ONLY_VALUES
+    for table in CATALOGUE.tables.values():
+        if "rates" in table.displays:
+            assert any(column.rate for column in table.columns)
+
+
+def test_no_indicator_is_out_of_reach():
+    columns = {column.indicator for table in CATALOGUE.tables.values() for column in table.columns}
+    assert columns | {table.reference for table in CATALOGUE.tables.values()} >= set(CATALOGUE.indicators)
+
+
+def test_no_measure_is_counted_for_nothing():
+    used = {
+        (s.family, s.measure)
+        for table in CATALOGUE.tables.values()
+        for column in table.columns
+        for s in selectors(column)
+    }
+    counted = {
+        key
+        for key, measure in CATALOGUE.measures.items()
+        if measure.family != "diagnostics"
+        and measure.id not in NOT_FIGURES
+        and not measure.id.startswith(("column.", "valued."))
+    }
+    assert counted <= used
+
+
+def test_every_column_takes_a_right_that_can_be_given():
+    widgets = {column.widget for table in CATALOGUE.tables.values() for column in table.columns}
+    assert widgets == WIDGETS | {"accueil", "connexions"}
+    for table in CATALOGUE.tables.values():
+        assert all(column.widget.partition(".")[0] == table.page for column in table.columns)
+
+
+def test_what_comes_from_a_census_column_knows_whether_it_is_there():
+    for (family, _), measure in CATALOGUE.measures.items():
+        if measure.column:
+            assert (family, f"column.{measure.column}") in CATALOGUE.measures
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "connections",
+        "web / software / web",
+        "web(somebody)",
+        "software(eleve)",
+        "pupils(access=any)",
+        "a b",
+        "nothing",
+        "web()",
+    ],
+)
+def test_a_formula_that_says_nothing_is_refused(formula: str):
+    with pytest.raises(BadFormulaError):
+        Formulas(CATALOGUE, {"web": "web/connections", "software": "software/connections"}).read(formula)
+
+
+def test_a_formula_adds_terms_and_divides_once():
+    formulas = Formulas(CATALOGUE, {"both": "web/connections + software/connections"})
+    read = formulas.read("both(enseignant) / web/connections(enseignant mobile)")
+    assert read.unit == "rate"
+    assert [CATALOGUE.codes(part) for part in read.parts] == [[1289, 1290, 1291, 1297, 1298, 1299], [3353]]
+    assert [CATALOGUE.codes(part) for part in read.over] == [[1297, 1298, 1299]]
+    assert formulas.read("pupils / classes", "ratio").unit == "ratio"
+    assert formulas.read("pupils").unit == "count"

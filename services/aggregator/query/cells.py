@@ -9,11 +9,12 @@ from typing import cast
 import numpy as np
 
 from contracts.answers import AnswerCell
+from contracts.catalogue import Unit
 from services.aggregator.query.figures import Figures, Total
 from services.aggregator.query.states import NAMES, PARTIAL, has_value
 
 DECIMALS = 6
-"""Of rates and shares; an exact fraction would say more than a screen can show."""
+"""Of rates, ratios and shares; an exact fraction would say more than a screen can show."""
 
 
 def cells(figures: Figures) -> Iterator[AnswerCell]:
@@ -26,12 +27,12 @@ def cells(figures: Figures) -> Iterator[AnswerCell]:
     return map(AnswerCell, values, map(NAMES.__getitem__, figures.state.tolist()), _shares(figures))
 
 
-def total_cell(total: Total, *, rate: bool) -> AnswerCell:
+def total_cell(total: Total, *, unit: Unit) -> AnswerCell:
     """The cell of the totals line."""
     left_out = total.left_out or None
     if math.isnan(total.value):
         return AnswerCell(None, NAMES[total.state], left_out=left_out)
-    value = round(total.value, DECIMALS) if rate else round(total.value)
+    value = round(total.value) if unit == "count" else round(total.value, DECIMALS)
     return AnswerCell(value, NAMES[total.state], _share(total.state, total.share), left_out)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from contracts.catalogue import CATALOGUE, Column, Family, Selector
+from contracts.catalogue import CATALOGUE, Column, Display, Family, Formula, Selector
 from services.aggregator.query.matrix import Codes
 from services.aggregator.query.observation import MINUTES
 
@@ -17,30 +17,32 @@ SMALL = {
     if (cell.family, cell.measure) == ("diagnostics", "small_profile")
 }
 """Code that says in a month's sheet that a profile is small there, by profile."""
-READ = {cell.family: cell.code for cell in CATALOGUE.cells.values() if cell.measure == "read"}
-"""Code that says that a census file was read, by family: what it counts and is absent is then 0."""
 BY_ACCESS = {
     access: CATALOGUE.select("web", "connections", accesses=[access]) for access in ("direct", "ent", "unknown")
 }
 _CONNECTS_AS = dict.fromkeys(("administratif", "vie_scolaire", "autre"), "personnel")
 """Kinds of accounts that connect as one profile: where that profile waits, so do their accounts in a total's rate."""
 _THROUGH_WEB = frozenset({"web", "mobile", "net", "any"})
+_WHO_CONNECTS = frozenset({"web", "software", "people"})
+"""Families whose figures wait, for secrecy's sake, where a profile has few account holders."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """Cells of one family that are added up: codes by profile ('' where the measure has none).
 
+    `marks`: cells of a census that all must be there for these to be known: its file was read, and has the column.
     One object per selector, compared by identity, so that sums of parts can be kept by part.
     """
 
     family: Family
     codes: dict[str, tuple[int, ...]]
+    marks: tuple[int, ...]
     through_web: bool
     through_ent: bool
 
     @classmethod
-    @lru_cache(maxsize=1024)
+    @lru_cache(maxsize=4096)
     def of(cls, selector: Selector) -> Part:
         cells = [CATALOGUE.cells[code] for code in CATALOGUE.codes(selector)]
         by_profile: dict[str, list[int]] = {}
@@ -49,6 +51,7 @@ class Part:
         return cls(
             family=CATALOGUE.families[selector.family],
             codes={profile: tuple(codes) for profile, codes in by_profile.items()},
+            marks=_marks(selector),
             through_web=any(cell.channel in _THROUGH_WEB for cell in cells),
             through_ent=bool(cells) and all(cell.access == "ent" for cell in cells),
         )
@@ -63,29 +66,44 @@ class Part:
         return tuple(code for codes in self.codes.values() for code in codes)
 
 
+def _marks(selector: Selector) -> tuple[int, ...]:
+    """Where the file was read, what it counts and is absent is 0; not so what comes from a column that it lacks."""
+    family = selector.family
+    if CATALOGUE.families[family].kind != "level":
+        return ()
+    column = CATALOGUE.measures[family, selector.measure].column
+    return tuple(CATALOGUE.code(family, mark) for mark in ("read", f"column.{column}" if column else "") if mark)
+
+
 @dataclass(frozen=True)
 class ReadyColumn:
-    """A catalogue column and the parts of its number and, in Taux, of what it is divided by."""
+    """A catalogue column in one display, and the parts of its number and of what that is divided by, if anything."""
 
     column: Column
+    formula: Formula
     parts: tuple[Part, ...]
     over: tuple[Part, ...]
 
     @classmethod
-    def of(cls, column: Column, *, rates: bool) -> ReadyColumn:
-        over = column.over if rates else ()
-        return cls(column, tuple(map(Part.of, column.parts)), tuple(map(Part.of, over)))
+    def of(cls, column: Column, display: Display = "values") -> ReadyColumn:
+        formula = column.formula(display)
+        return cls(column, formula, tuple(map(Part.of, formula.parts)), tuple(map(Part.of, formula.over)))
 
     @property
     def all_parts(self) -> tuple[Part, ...]:
         return self.parts + self.over
 
+    @property
+    def waits(self) -> bool:
+        """It tells who connects, so that profiles with few account holders are told late or not at all."""
+        return any(part.family.id in _WHO_CONNECTS for part in self.parts)
+
 
 class Plan:
     """The columns of one question and every code that answering it takes."""
 
-    def __init__(self, columns: Iterable[Column], *, rates: bool = False) -> None:
-        self.columns: Sequence[ReadyColumn] = [ReadyColumn.of(column, rates=rates) for column in columns]
+    def __init__(self, columns: Iterable[Column], display: Display = "values") -> None:
+        self.columns: Sequence[ReadyColumn] = [ReadyColumn.of(column, display) for column in columns]
         self.codes = Codes(self._wanted())
 
     @property
@@ -93,15 +111,18 @@ class Plan:
         return [part for column in self.columns for part in column.all_parts]
 
     @cached_property
-    def censuses(self) -> frozenset[str]:
-        """Families read from the newest census of the window's school year."""
-        return frozenset(part.family.id for part in self.parts if part.family.kind == "level")
+    def has_census(self) -> bool:
+        """Some part is read from the newest census of the window's school year."""
+        return any(part.family.kind == "level" for part in self.parts)
+
+    @cached_property
+    def waits(self) -> bool:
+        return any(column.waits for column in self.columns)
 
     def _wanted(self) -> Iterable[int]:
         for part in self.parts:
             yield from part.all_codes
-            if part.family.kind == "level":
-                yield READ[part.family.id]
+            yield from part.marks
             if part.through_ent:
                 yield from (code for codes in BY_ACCESS.values() for code in codes)
         yield from (code for codes in MINUTES.values() for code in codes)

@@ -19,7 +19,6 @@ from services.aggregator.query.windows import Window
 DAYS = 28
 """Four whole weeks before today."""
 _ONE_DAY = timedelta(days=1)
-_WIDGET = "connexions.journalier"
 
 
 def _column(table: str, column: str) -> Column:
@@ -47,7 +46,7 @@ def series(roll: Roll, moment: Moment, piles: Piles, *, threshold: int) -> Daily
 
 def _point(roll: Roll, day: date, moment: Moment, piles: Piles, threshold: int) -> DailyPoint:
     window = Window(day.isoformat(), "day", day, day, day, complete=day < moment.today)
-    door = Door(Reader(roll, window, moment, PLAN).read(piles), _WIDGET, threshold)
+    door = Door(Reader(roll, window, moment, PLAN).read(piles), threshold)
     connections, people = (total(door.figures(column, granted_only=True)) for column in PLAN.columns)
     return DailyPoint(day, _cell(connections, window), _cell(people, window))
 
@@ -56,4 +55,4 @@ def _cell(figure: Total, window: Window) -> AnswerCell:
     """Today is partial, however well it is observed."""
     still_open = not window.complete and (figure.state == WHOLE or figure.state > PARTIAL)
     state = PARTIAL if still_open else figure.state
-    return total_cell(Total(state, figure.value, figure.share, figure.left_out), rate=False)
+    return total_cell(Total(state, figure.value, figure.share, figure.left_out), unit="count")

@@ -43,5 +43,17 @@ class UnknownColumnError(NamedError):
     code, status, title = "unknown_column", 422, "The table has no such column to sort by"
 
 
+class UnknownColumnsError(NamedError):
+    code, status, title = "unknown_columns", 422, "Columns are those of the page or all"
+
+
+class UnknownComparisonError(NamedError):
+    code, status, title = "unknown_comparison", 422, "A table is compared with the previous school year"
+
+
+class NoComparisonError(NamedError):
+    code, status, title = "no_comparison", 422, "This table is not compared with another year"
+
+
 class MalformedQuestionError(NamedError):
     code, status, title = "malformed_question", 422, "The question is not understood"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.aggregator.query.columns import ReadyColumn
+from services.aggregator.query.columns import Part, ReadyColumn
 from services.aggregator.query.matrix import Counts, Indexes
 from services.aggregator.query.readings import Readings
-from services.aggregator.query.release import SOCIAL, release
+from services.aggregator.query.release import is_rounded, release
 from services.aggregator.query.rights import judge
 from services.aggregator.query.states import (
     ESTIMATED,
@@ -63,40 +64,37 @@ class Total:
 
 
 class Door:
-    """Lets figures of one table or widget through, for one reader."""
+    """Lets figures of one window through, for one reader."""
 
-    def __init__(self, readings: Readings, widget: str, threshold: int) -> None:
-        self._readings = readings
+    def __init__(self, readings: Readings, threshold: int) -> None:
+        self.readings = readings
         self._sums = Adder(readings)
-        self._widget = widget
-        self._page = widget.partition(".")[0]
         self._threshold = threshold
 
     def figures(self, column: ReadyColumn, *, granted_only: bool = False) -> Figures:
-        """A column's numbers or, when it has something to be divided by, its rates."""
-        top = self._released(self._sums.add_up(column.parts, granted_only=granted_only))
-        below = self._released(self._sums.add_up(column.over)) if column.over else None
+        """A column's numbers, divided where it has something to be divided by."""
+        top = self._released(column, column.parts, granted_only=granted_only)
+        below = self._released(column, column.over) if column.over else None
         state = self._state(column, top, below)
         shown = has_value(state)
         bottom = None if below is None else np.where(shown, below.value, 0.0)
         return Figures(
             state=state,
-            numerator=np.where(shown, self._at_most(top.value, bottom), 0.0),
+            numerator=np.where(shown, _numerator(column, top, bottom), 0.0),
             denominator=bottom,
             observed=top.observed if below is None else top.observed + below.observed,
             elapsed=top.elapsed if below is None else top.elapsed + below.elapsed,
         )
 
-    def _released(self, sums: Sums) -> Sums:
-        return release(sums, page=self._page, exact=self._readings.roll.exact, threshold=self._threshold)
-
-    def _at_most(self, top: Counts, bottom: Counts | None) -> Counts:
-        """A rate of rounded numbers may not pass 1."""
-        return top if bottom is None or self._page != SOCIAL else np.minimum(top, bottom)
+    def _released(self, column: ReadyColumn, parts: Sequence[Part], *, granted_only: bool = False) -> Sums:
+        sums = self._sums.add_up(parts, waits=column.waits, granted_only=granted_only)
+        if not is_rounded(column.column):
+            return sums
+        return release(sums, exact=self.readings.roll.exact, threshold=self._threshold)
 
     def _state(self, column: ReadyColumn, top: Sums, below: Sums | None) -> States:
-        readings = self._readings
-        verdict = judge(column.column, self._widget, readings.roll, readings.window.school_year)
+        readings = self.readings
+        verdict = judge(column.column, readings.roll, readings.window.school_year)
         parts = [top] if below is None else [top, below]
         inside = ~readings.outside
         unavailable = [part.nothing if below is None else part.lacking | part.nothing for part in parts]
@@ -104,10 +102,22 @@ class Door:
             verdict.denied,
             np.logical_or.reduce(unavailable) & inside | verdict.too_early,
             np.logical_or.reduce([part.hidden for part in parts]) & inside,
-            readings.outside if below is None else readings.outside | (below.value == 0),
+            readings.outside | self._without_object(column, top, below),
             np.logical_or.reduce([part.short | part.lacking for part in parts]) | verdict.incomplete,
             np.logical_or.reduce([part.presumed for part in parts]),
         )
+
+    def _without_object(self, column: ReadyColumn, top: Sums, below: Sums | None) -> Flags:
+        """Nothing to divide by, or a level that the establishment does not have and of which nothing was counted."""
+        nothing = np.zeros(len(self.readings.roll), np.bool_) if below is None else below.value == 0
+        if column.column.level:
+            nothing = nothing | (self.readings.roll.lacks(column.column.level) & (top.value == 0))
+        return nothing
+
+
+def _numerator(column: ReadyColumn, top: Sums, bottom: Counts | None) -> Counts:
+    """A rate of rounded numbers may not pass 1."""
+    return top.value if bottom is None or not is_rounded(column.column) else np.minimum(top.value, bottom)
 
 
 def total(figures: Figures) -> Total:

@@ -105,7 +105,7 @@ def series(roll: Roll, moment: Moment, piles: Piles, hours: Sequence[Hours]) -> 
     slots = [(day, label) for day in days(moment.today) for label in range(LABELS)]
     of_slots = totals(_Board(roll, moment, piles).figures(hours))
     return HourlySeries(
-        [HourlyPoint(*slot, total_cell(of_slot, rate=False)) for slot, of_slot in zip(slots, of_slots, strict=True)]
+        [HourlyPoint(*slot, total_cell(of_slot, unit="count")) for slot, of_slot in zip(slots, of_slots, strict=True)]
     )
 
 
@@ -222,7 +222,7 @@ class _Board:
         return np.repeat(np.stack(flags, axis=1), LABELS, axis=1)
 
     def _denied(self) -> Flags:
-        verdict = judge(_CONNECTIONS, "connexions.horaire", self._roll, self._days[0].year)
+        verdict = judge(_CONNECTIONS, self._roll, self._days[0].year)
         return np.repeat(verdict.denied[:, None], self._size[1], axis=1)
 
 

@@ -10,7 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.periods import bounds
+from contracts.catalogue import CATALOGUE, Grain
+from contracts.establishment_type import kind_of
+from contracts.periods import bounds, period_start
 from contracts.registry import Establishment, Grant
 from contracts.scope import Scope, VisibleEstablishment
 from services.aggregator.query.errors import UnknownEstablishmentError
@@ -146,6 +148,24 @@ class Roll:
         begin = np.maximum(self.opened, first.toordinal())
         days: Ordinals = np.maximum(np.minimum(self.closed, last.toordinal()) - begin + 1, 0)
         return days
+
+    def none_over(self, grain: Grain, first: date, now: datetime) -> Flags:
+        """Lines where no local `grain` is over yet since `first`, or since the opening."""
+        flags = np.zeros(len(self), np.bool_)
+        for zone, places in self.zones.items():
+            flags[places] = bounds(grain, first, zone)[1] > now
+        for place in np.flatnonzero(self.opened > first.toordinal()).tolist():
+            opened = period_start(grain, date.fromordinal(int(self.opened[place])))
+            flags[place] = bounds(grain, opened, self.lines[place].zone)[1] > now
+        return flags
+
+    def lacks(self, level: str) -> Flags:
+        """Lines whose type of establishment does not have this level; a type that nobody knows may have any."""
+        return np.isin(self._kinds, [*CATALOGUE.levels[level].types, ""], invert=True)
+
+    @cached_property
+    def _kinds(self) -> NDArray[np.str_]:
+        return np.array([kind_of(line.establishment.type) or "" for line in self.lines], np.str_)
 
     def unfinished(self, last: date, now: datetime) -> Flags:
         """Lines open on the local day `last`, which has not ended there."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.catalogue import CATALOGUE, Family
-from contracts.periods import bounds, month_start, next_start, school_year_start
-from services.aggregator.query.columns import READ, SMALL, Plan
+from contracts.periods import month_start, school_year_start
+from services.aggregator.query.columns import SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts
 from services.aggregator.query.observation import GRACE, Observation, access_log_days, observe
@@ -20,7 +20,6 @@ from services.aggregator.query.sheets import Batch, Moment, Pile, Piles, Span
 from services.aggregator.query.states import Flags
 from services.aggregator.query.windows import Window
 
-_ONE_DAY = timedelta(days=1)
 AHEAD = timedelta(days=3)
 """No sheet is of a later day: reports reach 25 h ahead of the clock, zones 14 h ahead of UTC and 12 h behind."""
 
@@ -31,7 +30,8 @@ class Readings:
 
     `small`: by profile, where it is small. `hidden`: where, besides, its figures wait for the end of a month.
     `small_left_out`: where totals of the window lack such a profile. `logged_days`: how many of the window's open days are
-    counted from an access log.
+    counted from an access log. `no_day_over`: where the window's first local day is not over yet. `reported`: of
+    which anything at all was reported in the period.
     """
 
     roll: Roll
@@ -39,7 +39,6 @@ class Readings:
     moment: Moment
     codes: Codes
     counts: Counts
-    has_census: dict[str, Flags]
     cut_families: NDArray[np.int64]
     observations: dict[str, Observation]
     small: dict[str, Flags]
@@ -48,6 +47,8 @@ class Readings:
     outside: Flags
     unfinished: Flags
     logged_days: NDArray[np.int64]
+    no_day_over: Flags
+    reported: Flags
     as_of: datetime | None
 
     def sum_of(self, codes: Sequence[int]) -> Counts:
@@ -96,7 +97,7 @@ class Reader:
         spans = {self._main, self._month}
         if self._late:
             spans.add(self._late)
-        if self._plan.censuses:
+        if self._plan.has_census:
             spans.add(self._census)
         return spans
 
@@ -105,7 +106,7 @@ class Reader:
         window, now = self._window, self._moment.now
         main = piles.of(self._main)
         late = piles.of(self._late)
-        census = piles.of(self._census if self._plan.censuses else None)
+        census = piles.of(self._census if self._plan.has_census else None)
         small = self._small(piles.of(self._month))
         held_back = self._held_back()
         return Readings(
@@ -114,15 +115,16 @@ class Reader:
             moment=self._moment,
             codes=self._plan.codes,
             counts=self._counts(main, late, census),
-            has_census=self._has_census(census),
             cut_families=self._cut_families(main),
             observations=observe(self._roll, window, now, main, late, Pile(self._roll, days, self._plan.codes)),
             small=small,
             hidden={profile: flags & held_back for profile, flags in small.items()},
             small_left_out=np.logical_or.reduce(list(small.values())) & (held_back | self._is_open_year),
             outside=self._roll.outside(window.first_day, window.last_day),
-            unfinished=self._roll.unfinished(window.last_day, now) & window.complete,
+            unfinished=self._roll.unfinished(window.last_day, now) & (window.last_day < self._moment.today),
             logged_days=access_log_days(self._roll, window),
+            no_day_over=self._no_day_over(),
+            reported=np.bincount(main.lines, minlength=len(self._roll)) > 0,
             as_of=max(filter(None, (main.as_of, census.as_of)), default=None),
         )
 
@@ -146,7 +148,7 @@ class Reader:
         if past.any():
             np.subtract.at(counts, late.lines, np.where(past, late.counts, 0.0))
             counts = np.maximum(counts, 0.0)
-        return np.where(self._is_level, census.by_line(), counts) if len(census) else counts
+        return np.where(self._is_level, census.by_line(), counts)
 
     @property
     def _is_added(self) -> Flags:
@@ -159,10 +161,6 @@ class Reader:
     def _is_kind(self, kind: str) -> Flags:
         families = [CATALOGUE.families[CATALOGUE.cells[code].family] for code in self._plan.codes.codes]
         return np.array([family.kind == kind for family in families], np.bool_)
-
-    def _has_census(self, census: Pile) -> dict[str, Flags]:
-        """Where a census file has reached the sheet: one that was read says so, even when it has no row."""
-        return {family: census.sum_of([READ[family]]) > 0 for family in self._plan.censuses}
 
     def _cut_families(self, main: Pile) -> NDArray[np.int64]:
         """Families whose report of this very period is cut; not where the establishment opened in it.
@@ -187,10 +185,10 @@ class Reader:
 
     def _before_first_month(self) -> Flags:
         """Lines of which no month of the window is over: it would be none since the start or the opening."""
-        window, now = self._window, self._moment.now
-        flags = self._roll.unfinished(next_start("month", window.start) - _ONE_DAY, now)
-        for place in np.flatnonzero(self._roll.opened > window.start.toordinal()).tolist():
-            opened = date.fromordinal(int(self._roll.opened[place]))
-            month_end = next_start("month", month_start(opened)) - _ONE_DAY
-            flags[place] = bounds("day", month_end, self._roll.lines[place].zone)[1] > now
-        return flags
+        return self._roll.none_over("month", self._window.start, self._moment.now)
+
+    def _no_day_over(self) -> Flags:
+        first = self._window.first_day
+        if first >= self._moment.today:
+            return np.ones(len(self._roll), np.bool_)
+        return self._roll.none_over("day", first, self._moment.now)

@@ -10,19 +10,24 @@ from dataclasses import replace
 
 import numpy as np
 
+from contracts.catalogue import Column
 from services.aggregator.query.states import Flags
 from services.aggregator.query.sums import Sums
 
 STEP = 5
 """Released numbers of the Social menu are multiples of this."""
-SOCIAL = "social"
+SOCIAL = "social."
+"""How the widgets of that menu begin."""
 NOTE = "arrondi à 5"
 
 
-def release(sums: Sums, *, page: str, exact: Flags, threshold: int) -> Sums:
-    """The sums of a column as they may leave; only the Social menu rounds."""
-    if page != SOCIAL:
-        return sums
+def is_rounded(column: Column) -> bool:
+    """Only the Social menu rounds."""
+    return column.widget.startswith(SOCIAL)
+
+
+def release(sums: Sums, *, exact: Flags, threshold: int) -> Sums:
+    """The sums of a column of the Social menu as they may leave."""
     rounded = np.floor((sums.value + STEP / 2) / STEP) * STEP
     below = ~exact & (sums.value > 0) & (sums.value < threshold)
     value = np.where(exact, sums.value, np.where(below, 0.0, rounded))

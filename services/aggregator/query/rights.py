@@ -27,13 +27,18 @@ class Verdict:
     incomplete: bool
 
 
-def judge(column: Column, widget: str, roll: Roll, school_year: int) -> Verdict:
-    """What the reader of `roll` may see of `column`, shown by the table or widget `widget`, in a school year."""
+def judge(column: Column, roll: Roll, school_year: int) -> Verdict:
+    """What the reader of `roll` may see of `column` in a school year.
+
+    The range of an indicator says since when it has all its components; that of a reference table, only that its members
+    began in different years: of a column that details the table itself, nothing is missing.
+    """
     indicator = CATALOGUE.indicators[column.indicator]
+    ranges = indicator.kind == "indicator"
     return Verdict(
-        denied=~(_has_widget(roll, widget) & _in_audience(roll, indicator.audience)),
+        denied=~(_has_widget(roll, column.widget) & _in_audience(roll, indicator.audience)),
         too_early=school_year < indicator.available_since,
-        incomplete=indicator.available_since <= school_year < indicator.complete_since,
+        incomplete=ranges and indicator.available_since <= school_year < indicator.complete_since,
     )
 
 

@@ -22,7 +22,7 @@ from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
 from services.aggregator.query.sheets import Batch, Moment, Piles, Span
 from services.aggregator.query.store import read_hours, read_last_observed, read_sheets, snapshot
-from services.aggregator.query.windows import Window, resolve, territory_date
+from services.aggregator.query.windows import Window, territory_date
 
 
 class Queries:
@@ -38,19 +38,21 @@ class Queries:
         shape = tables.shape(question)
         scoped = self._scopes.lines_of(question.scope)
         moment = self._moment(scoped)
-        window = tables.window_of(question, shape.table, moment)
+        windows = tables.windows_of(question, shape, moment)
         roll = scoped.chosen(question.establishments, question.search)
-        readings = await self._read(roll, window, moment, shape.plan)
+        readings = await self._read(roll, windows, moment, shape.plan)
         return tables.answer(shape, readings, threshold=scoped.scope.territory.threshold, sort=question.sort)
 
     async def summary(self, question: SummaryQuestion) -> SummaryAnswer:
         """The widgets of one page over the establishments chosen."""
-        plan = summaries.plan(question.page)
+        page = summaries.page_of(question)
         scoped = self._scopes.lines_of(question.scope)
         moment = self._moment(scoped)
-        window = resolve(question.window, question.school_year, moment.today)
-        readings = await self._read(scoped.chosen(question.establishments), window, moment, plan)
-        return summaries.answer(question.page, readings, threshold=scoped.scope.territory.threshold)
+        windows = summaries.windows_of(page, question, moment)
+        readings = await self._read(scoped.chosen(question.establishments), windows, moment, summaries.plan(page.id))
+        uncovered = 0 if question.establishments else scoped.scope.without_convention
+        threshold = scoped.scope.territory.threshold
+        return summaries.answer(page, readings, threshold=threshold, without_convention=uncovered)
 
     async def daily(self, question: SeriesQuestion) -> DailySeries:
         """Four weeks and today, by day."""
@@ -82,12 +84,13 @@ class Queries:
         now = self._clock.now()
         return Moment(now, territory_date(now, scoped.scope.territory.zone))
 
-    async def _read(self, roll: Roll, window: Window, moment: Moment, plan: Plan) -> Readings:
-        reader = Reader(roll, window, moment, plan)
+    async def _read(self, roll: Roll, windows: Sequence[Window], moment: Moment, plan: Plan) -> list[Readings]:
+        readers = [Reader(roll, window, moment, plan) for window in windows]
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, reader.spans)
-            days = await self._mixed_days(connection, roll, window)
-        return reader.read(Piles(roll, sheets, plan.codes), days)
+            sheets = await read_sheets(connection, roll.uais, set().union(*(reader.spans for reader in readers)))
+            days = [await self._mixed_days(connection, roll, window) for window in windows]
+        piles = Piles(roll, sheets, plan.codes)
+        return [reader.read(piles, of_window) for reader, of_window in zip(readers, days, strict=True)]
 
     async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Batch]:
         """Day sheets of the lines whose connections changed source during the window; seldom any."""

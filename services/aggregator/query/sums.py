@@ -13,6 +13,7 @@ from services.aggregator.query.readings import Readings
 from services.aggregator.query.states import Flags
 
 _SOCIAL = "activities.social"
+"""Leaves the agent when the local day is over."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ class Adder:
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
-        self._known: dict[Part, Sums] = {}
+        self._known: dict[tuple[Part, bool], Sums] = {}
 
-    def add_up(self, parts: Sequence[Part], *, granted_only: bool = False) -> Sums:
-        """The sum of `parts`; `granted_only` leaves out, without a word, families that no agent was asked for."""
-        every = [self._of(part) for part in parts]
+    def add_up(self, parts: Sequence[Part], *, waits: bool, granted_only: bool = False) -> Sums:
+        """The sum of `parts`.
+
+        `waits`: it tells who connects, and goes without profiles that are hidden. `granted_only` leaves out, without a word,
+        families that no agent was asked for.
+        """
+        every = [self._of(part, waits=waits) for part in parts]
         asked = [self._asked(part, granted_only=granted_only) for part in parts]
         told = [~part.nothing & ~part.hidden for part in every]
         nothing = _each([part.nothing for part in every])
@@ -57,18 +62,19 @@ class Adder:
             elapsed=_total([np.where(wanted, part.elapsed, 0.0) for part, wanted in zip(every, asked, strict=True)]),
         )
 
-    def _of(self, part: Part) -> Sums:
-        if part not in self._known:
-            self._known[part] = _sum(part, self._readings)
-        return self._known[part]
+    def _of(self, part: Part, *, waits: bool) -> Sums:
+        key = part, waits
+        if key not in self._known:
+            self._known[key] = _sum(part, self._readings, waits=waits)
+        return self._known[key]
 
     def _asked(self, part: Part, *, granted_only: bool) -> Flags:
         return self._readings.granted(part.family) if granted_only else _all(self._readings)
 
 
-def _sum(part: Part, readings: Readings) -> Sums:
+def _sum(part: Part, readings: Readings, *, waits: bool) -> Sums:
     """One part, small profiles left out while they wait."""
-    value, hidden = _without_hidden(part, readings)
+    value, hidden = _without_hidden(part, readings) if waits else _plain(part, readings)
     nothing = _unavailable(part, readings)
     if part.family.kind == "level":
         none = np.zeros(len(readings.roll))
@@ -90,9 +96,13 @@ def _sum(part: Part, readings: Readings) -> Sums:
     )
 
 
+def _plain(part: Part, readings: Readings) -> tuple[Counts, Flags]:
+    return readings.sum_of(part.all_codes), ~_all(readings)
+
+
 def _without_hidden(part: Part, readings: Readings) -> tuple[Counts, Flags]:
     """A profile's own figure waits; a sum of profiles goes without those that wait, and says nothing of it."""
-    value, nobody = readings.sum_of(part.all_codes), ~_all(readings)
+    value, nobody = _plain(part, readings)
     hidden = {profile: readings.hidden.get(profile, nobody) for profile in part.codes}
     for profile, codes in part.codes.items():
         if hidden[profile].any():
@@ -105,14 +115,14 @@ def _unavailable(part: Part, readings: Readings) -> Flags:
     """Not observed, not asked for, or not to be known from what was read."""
     family = part.family
     if family.kind == "level":
-        return ~readings.has_census[family.id]
+        return ~_each([readings.sum_of([mark]) > 0 for mark in part.marks])
     unavailable = ~readings.observations[family.source].seen | ~readings.granted(family)
     if part.of_who:
         unavailable |= readings.only_logged
     if part.through_ent:
         unavailable |= _access_unknown(readings)
-    if family.id == _SOCIAL and readings.window.first_day >= readings.moment.today:
-        unavailable |= _all(readings)
+    if family.id == _SOCIAL:
+        unavailable |= readings.no_day_over
     return unavailable
 
 

@@ -2,65 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
-from contracts.answers import AnswerCell, AnswerColumn, AnswerRow, Display, TableAnswer, Unit
-from contracts.catalogue import CATALOGUE, Table
+from contracts.answers import AnswerCell, AnswerRow, TableAnswer
+from contracts.catalogue import CATALOGUE, Display, Table
 from contracts.questions import TableQuestion
 from services.aggregator.query.cells import cells, total_cell
-from services.aggregator.query.columns import Plan, ReadyColumn
-from services.aggregator.query.errors import NoRatesError, UnknownDisplayError, UnknownTableError
-from services.aggregator.query.figures import Door, Figures, total
+from services.aggregator.query.columns import Plan
+from services.aggregator.query.compare import compared
+from services.aggregator.query.errors import (
+    NoComparisonError,
+    NoRatesError,
+    UnknownColumnsError,
+    UnknownComparisonError,
+    UnknownDisplayError,
+    UnknownTableError,
+)
+from services.aggregator.query.figures import Door
 from services.aggregator.query.lines import Line
 from services.aggregator.query.order import extremes, order
 from services.aggregator.query.readings import Readings
 from services.aggregator.query.sheets import Moment
-from services.aggregator.query.windows import Window, by_school_year, resolve
+from services.aggregator.query.shown import Shown
+from services.aggregator.query.windows import Window, before, taken_by
 
 SMALL_LEFT_OUT = "hors profils de moins de 5 comptes"
 _DISPLAYS = ("values", "rates")
+_COLUMNS = ("page", "all")
+_COMPARISONS = ("", "previous")
 
 
 @dataclass(frozen=True)
 class TableShape:
-    """A catalogue table in one display, ready to be read."""
+    """A catalogue table in one display, ready to be read; `compares` with the school year before."""
 
     table: Table
     display: Display
+    compares: bool
     plan: Plan
 
 
 def shape(question: TableQuestion) -> TableShape:
-    """The table and display asked for; named errors for what does not exist."""
+    """The table, display and columns asked for; named errors for what does not exist."""
     if question.display not in _DISPLAYS:
         raise UnknownDisplayError(f"{question.display!r}")
+    if question.columns not in _COLUMNS:
+        raise UnknownColumnsError(f"{question.columns!r}")
+    if question.compare not in _COMPARISONS:
+        raise UnknownComparisonError(f"{question.compare!r}")
     table = CATALOGUE.tables.get(question.table)
     if table is None:
         raise UnknownTableError(f"{question.table!r}")
     if question.display not in table.displays:
         raise NoRatesError(f"{table.id} is shown by {' or '.join(table.displays)} only")
-    return _shape(table.id, cast("Display", question.display))
+    if question.compare and table.by != "school-year":
+        raise NoComparisonError(f"{table.id} is not by school year")
+    return _shape(table.id, question.display, question.columns, compares=bool(question.compare))
 
 
-@lru_cache(maxsize=256)
-def _shape(table_id: str, display: Display) -> TableShape:
+@lru_cache(maxsize=512)
+def _shape(table_id: str, display: Display, columns: str, *, compares: bool) -> TableShape:
     table = CATALOGUE.tables[table_id]
-    return TableShape(table, display, Plan(table.columns, rates=display == "rates"))
+    chosen = [column for column in table.columns if column.on_page or columns == "all"]
+    return TableShape(table, display, compares, Plan(chosen, display))
 
 
-def window_of(question: TableQuestion, table: Table, moment: Moment) -> Window:
-    """The window asked for; a table by school year reads the one that holds its last day."""
-    window = resolve(question.window, question.school_year, moment.today)
-    return by_school_year(window, moment.today) if table.by == "school_year" else window
+def windows_of(question: TableQuestion, shape: TableShape, moment: Moment) -> list[Window]:
+    """The window asked for, as the table takes it, and with a comparison the one before."""
+    window = taken_by(shape.table.by, question.window, question.school_year, moment.today)
+    return [window, before(window, moment.today)] if shape.compares else [window]
 
 
-def answer(shape: TableShape, readings: Readings, *, threshold: int, sort: str = "name") -> TableAnswer:
-    """The table as its reader sees it."""
-    door = Door(readings, shape.table.id, threshold)
-    columns = {ready.column.id: door.figures(ready) for ready in shape.plan.columns}
-    roll, window = readings.roll, readings.window
+def answer(shape: TableShape, readings: Sequence[Readings], *, threshold: int, sort: str = "name") -> TableAnswer:
+    """The table as its reader sees it; `readings` are those of the windows it takes."""
+    columns = _columns(shape, readings, threshold)
+    now, window = readings[0], readings[0].window
     return TableAnswer(
         table=shape.table.id,
         display=shape.display,
@@ -68,30 +86,35 @@ def answer(shape: TableShape, readings: Readings, *, threshold: int, sort: str =
         first_day=window.first_day,
         last_day=window.last_day,
         complete=window.complete,
-        as_of=readings.as_of,
-        columns=[_described(ready) for ready in shape.plan.columns],
-        total=[total_cell(total(figures), rate=figures.denominator is not None) for figures in columns.values()],
-        rows=_rows(readings, columns, sort),
-        extremes={column: extremes(figures, roll) for column, figures in columns.items()},
-        notes=notes(readings),
+        as_of=now.as_of,
+        columns=[column.head for column in columns],
+        total=[total_cell(column.total, unit=column.head.unit) for column in columns],
+        rows=_rows(now, columns, sort),
+        extremes={column.head.id: extremes(column.figures, now.roll) for column in columns},
+        notes=notes(shape.plan, now),
     )
 
 
-def notes(readings: Readings) -> list[str]:
+def _columns(shape: TableShape, readings: Sequence[Readings], threshold: int) -> list[Shown]:
+    doors = [Door(reading, threshold) for reading in readings]
+    columns: list[Shown] = []
+    for ready in shape.plan.columns:
+        shown = [Shown.of(ready, door) for door in doors]
+        columns += compared(*shown) if shape.compares else shown
+    return columns
+
+
+def notes(plan: Plan, readings: Readings) -> list[str]:
     """What totals leave out without becoming partial."""
-    return [SMALL_LEFT_OUT] if (readings.small_left_out & ~readings.outside).any() else []
+    left_out = plan.waits and (readings.small_left_out & ~readings.outside).any()
+    return [SMALL_LEFT_OUT] if left_out else []
 
 
-def _described(ready: ReadyColumn) -> AnswerColumn:
-    column = ready.column
-    unit: Unit = "rate" if ready.over else "count"
-    return AnswerColumn(column.id, column.label, column.group, unit, column.indicator)
-
-
-def _rows(readings: Readings, columns: dict[str, Figures], sort: str) -> list[AnswerRow]:
+def _rows(readings: Readings, columns: Sequence[Shown], sort: str) -> list[AnswerRow]:
     roll = readings.roll
-    by_line = list(zip(*(cells(figures) for figures in columns.values()), strict=True))
-    places = order(roll, sort, lambda column: columns[column].value)
+    by_line = list(zip(*(cells(column.figures) for column in columns), strict=True))
+    values = {column.head.id: column.figures for column in columns}
+    places = order(roll, sort, lambda column: values[column].value)
     return [_row(roll.lines[place], by_line[place]) for place in places.tolist()]
 
 

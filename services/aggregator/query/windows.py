@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from contracts.catalogue import Grain
+from contracts.catalogue import By, Grain
 from contracts.periods import month_start, next_start, school_year_start
 from services.aggregator.query.errors import TwoWindowsError, UnknownSchoolYearError, UnknownWindowError
 
@@ -58,6 +58,30 @@ def resolve(window: str | None, school_year: str | None, today: date) -> Window:
 def by_school_year(window: Window, today: date) -> Window:
     """What a page that shows school years reads when it is given a window: that of the window's last day."""
     start = school_year_start(window.last_day)
+    return _cut_at_today("school_year", start, window.name, today)
+
+
+def taken_by(by: By, window: str | None, school_year: str | None, today: date) -> Window:
+    """The window asked for, as a table or page takes it."""
+    found = resolve(window, school_year, today)
+    match by:
+        case "school-year":
+            return by_school_year(found, today)
+        case "past-days":
+            return to_yesterday(found, today)
+        case "window":
+            return found
+
+
+def to_yesterday(window: Window, today: date) -> Window:
+    """The window as far as its days are over; on its first day, that day, of which nothing is known yet."""
+    yesterday = max(window.first_day, today - _ONE_DAY)
+    return replace(window, last_day=min(window.last_day, yesterday))
+
+
+def before(window: Window, today: date) -> Window:
+    """The school year before the one of a window by school year."""
+    start = school_year_start(window.start - _ONE_DAY)
     return _cut_at_today("school_year", start, window.name, today)
 
 

@@ -9,14 +9,15 @@ import numpy as np
 
 from contracts.answers import AnswerCell, DailyPoint, SummaryAnswer, TableAnswer
 from contracts.catalogue import CATALOGUE
-from contracts.questions import TableQuestion
+from contracts.questions import SummaryQuestion, TableQuestion
 from contracts.scope import Scope
 from services.aggregator.query import daily, hourly, summaries, tables
+from services.aggregator.query.columns import Plan
 from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
-from services.aggregator.query.readings import Reader
+from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.sheets import Batch, Moment, Piles, Span
-from services.aggregator.query.windows import resolve, territory_date
+from services.aggregator.query.windows import Window, territory_date
 from tests.services.aggregator.query.ledger import Ledger, batches
 
 Hourly = Mapping[tuple[str, str], Sequence[tuple[int, int, bool]]]
@@ -32,18 +33,17 @@ def ask(
     shape = tables.shape(question)
     scoped = ScopedLines(scope)
     moment = Moment(now, territory_date(now, scope.territory.zone))
-    window = tables.window_of(question, shape.table, moment)
     roll = scoped.chosen(question.establishments, question.search)
-    reader = Reader(roll, window, moment, shape.plan)
+    readings = [read(ledger, roll, window, moment, shape.plan) for window in tables.windows_of(question, shape, moment)]
+    return tables.answer(shape, readings, threshold=scope.territory.threshold, sort=question.sort)
+
+
+def read(ledger: Ledger, roll: Roll, window: Window, moment: Moment, plan: Plan) -> Readings:
+    """Readings of one window, from what the store would have read."""
+    reader = Reader(roll, window, moment, plan)
     mixed = roll.take(np.flatnonzero(is_mixed(roll, window)))
-    sheets = _stored(ledger, roll, reader.spans)
     days = _stored(ledger, mixed, [Span("day", window.first_day, window.last_day)])
-    return tables.answer(
-        shape,
-        reader.read(Piles(roll, sheets, shape.plan.codes), days),
-        threshold=scope.territory.threshold,
-        sort=question.sort,
-    )
+    return reader.read(Piles(roll, _stored(ledger, roll, reader.spans), plan.codes), days)
 
 
 def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span]) -> list[Batch]:
@@ -80,13 +80,15 @@ def _hours(uai: str, family: str, reports: Sequence[tuple[int, int, bool]]) -> h
     return hourly.Hours(number, [uai], [len(reports)], np.array(starts), np.array(totals, float), np.array(cut))
 
 
-def ask_summary(ledger: Ledger, scope: Scope, window: str, *, now: datetime = NOW) -> SummaryAnswer:
+def ask_summary(
+    ledger: Ledger, scope: Scope, page: str = "connexions", *, now: datetime = NOW, **asked: str
+) -> SummaryAnswer:
     roll = ScopedLines(scope).all
     moment = Moment(now, territory_date(now, scope.territory.zone))
-    plan = summaries.plan("connexions")
-    reader = Reader(roll, resolve(window, None, moment.today), moment, plan)
-    sheets = _stored(ledger, roll, reader.spans)
-    return summaries.answer("connexions", reader.read(Piles(roll, sheets, plan.codes)), threshold=5)
+    question = SummaryQuestion(scope=b"", page=page, **asked)  # type: ignore[arg-type]
+    of_page, plan = summaries.page_of(question), summaries.plan(page)
+    readings = [read(ledger, roll, window, moment, plan) for window in summaries.windows_of(of_page, question, moment)]
+    return summaries.answer(of_page, readings, threshold=5, without_convention=scope.without_convention)
 
 
 def cell(answer: TableAnswer, uai: str, column: str) -> AnswerCell:

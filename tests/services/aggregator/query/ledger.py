@@ -17,6 +17,7 @@ from services.aggregator.query.sheets import Batch
 from services.aggregator.sheet import fold, period_of
 
 FAMILIES = ("web", "software", "people", "observed.journal")
+CENSUS_DAY = date(2026, 10, 5)
 APPENDED = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -83,6 +84,23 @@ class Ledger:
         codes, counts = unpack(self.states[key].cells if key in self.states else b"")
         return dict(zip(codes.tolist(), counts.tolist(), strict=True))
 
+    def act(self, uai: str, day: date, measure: str, n: int, *, level: str = "AUTRE") -> None:
+        """Activities of one day, as a journal tells them."""
+        family = CATALOGUE.activity_measures[measure].family
+        code = CATALOGUE.code(family, measure, level=level)
+        self.report(uai, family, "day", day, {**self._stored(uai, family, day), code: n})
+
+    def take_census(
+        self, uai: str, file: str, counts: Mapping[str, int], *, columns: Iterable[str] = (), day: date = CENSUS_DAY
+    ) -> None:
+        """One file of a census; `counts`: by measure, with a profile or level behind a space where it has one.
+
+        `columns`: the optional ones that the file has.
+        """
+        family = f"census.{file}"
+        marks = {CATALOGUE.code(family, mark): 1 for mark in ("read", *(f"column.{name}" for name in columns))}
+        self.report(uai, family, "day", day, marks | {_census_code(family, name): n for name, n in counts.items()})
+
     def observe(
         self,
         uai: str,
@@ -118,6 +136,12 @@ class Ledger:
         ]
 
 
+def _census_code(family: str, name: str) -> int:
+    measure, _, group = name.partition(" ")
+    place = {"level": group} if group in CATALOGUE.levels else {"profile": group}
+    return CATALOGUE.code(family, measure, **place)
+
+
 def days(first: date, last: date) -> Iterable[date]:
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
@@ -126,6 +150,7 @@ def visible(
     uai: str,
     *,
     name: str = "",
+    kind: str = "college",
     zone: str = "Europe/Paris",
     families: Iterable[str] = FAMILIES,
     convention: ConventionKind = "consent",
@@ -134,10 +159,11 @@ def visible(
     postal_codes: tuple[str, ...] = ("86000",),
     own: bool = False,
     grants: tuple[Grant, ...] = (),
+    widgets: Iterable[str] = (),
 ) -> VisibleEstablishment:
-    establishment = Establishment(uai, name or f"Collège {uai}", "college", zone, postal_codes, opened, closed)
+    establishment = Establishment(uai, name or f"Collège {uai}", kind, zone, postal_codes, opened, closed)
     granted = grants or tuple(Grant("agent", uai, family) for family in families)
-    return VisibleEstablishment(establishment, convention, own=own, grants=granted)
+    return VisibleEstablishment(establishment, convention, frozenset(widgets), own=own, grants=granted)
 
 
 def scope(*establishments: VisibleEstablishment, zone: str = "Europe/Paris") -> Scope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.answers import AnswerCell, Extremes
-from contracts.catalogue import CATALOGUE, Column, Selector
+from contracts.catalogue import CATALOGUE, Column
 from contracts.packed import pack, unpack
 from contracts.scope import Scope
 from services.aggregator.query.cells import cells, total_cell
@@ -30,8 +31,10 @@ from tests.services.aggregator.query.ledger import Ledger, batches, scope, visib
 
 A, B, C, D = "0860001A", "0860002B", "0860003C", "0860004D"
 TODAY = date(2026, 11, 20)
-LATENESS = Column("lateness", "Assiduité", "Retards", 26, (Selector("activities.social", "lateness"),))
-SANCTIONS = Column("sanctions", "Discipline", "Sanctions", 31, (Selector("activities.social", "sanctions"),))
+SOCIAL = {
+    column.id: column for table in ("assiduite", "discipline") for column in CATALOGUE.tables[f"social.{table}"].columns
+}
+LATENESS, SANCTIONS = SOCIAL["lateness"], SOCIAL["sanctions"]
 
 rows = st.lists(st.dictionaries(st.integers(0, 65_535), st.integers(0, 2**41), max_size=8), max_size=12)
 
@@ -102,11 +105,11 @@ def social(counts: dict[str, int], who: Scope, column: Column = SANCTIONS) -> tu
     lines, plan = ScopedLines(who).all, Plan([column])
     reader = Reader(lines, resolve("last-month", None, TODAY), Moment(NOW, TODAY), plan)
     readings = reader.read(Piles(lines, batches(ledger.sheets()), plan.codes))
-    found = Door(readings, "social.discipline", threshold=5).figures(plan.columns[0])
+    found = Door(readings, threshold=5).figures(plan.columns[0])
     shown = list(cells(found))
     said = (
         shown,
-        total_cell(total(found), rate=False),
+        total_cell(total(found), unit="count"),
         extremes(found, lines),
         found.value.tolist(),
         found.state.tolist(),
@@ -114,10 +117,12 @@ def social(counts: dict[str, int], who: Scope, column: Column = SANCTIONS) -> tu
     return shown, msgspec.json.encode(said)
 
 
-def reader(convention: str, *, own: bool = False, widget: str = "social.discipline") -> Scope:
+def reader(
+    convention: str, *, own: bool = False, widgets: Iterable[str] = ("social.assiduite", "social.discipline")
+) -> Scope:
     families = ("activities.social", "observed.journal")
     seen = [visible(uai, families=families, convention=convention, own=own) for uai in (A, B)]  # type: ignore[arg-type]
-    return scope(*(msgspec.structs.replace(each, widgets=frozenset({widget})) for each in seen))
+    return scope(*(msgspec.structs.replace(each, widgets=frozenset(widgets)) for each in seen))
 
 
 def test_indicators_of_establishments_alone():
@@ -146,7 +151,7 @@ def test_what_is_hidden_changes_no_byte(one: int, other: int):
 
 
 def test_without_the_widget_nothing_is_communicated():
-    assert social({A: 3, B: 12}, reader("joint", widget="social.eleves"))[0] == [AnswerCell(None, "nc")] * 2
+    assert social({A: 3, B: 12}, reader("joint", widgets=["social.eleves"]))[0] == [AnswerCell(None, "nc")] * 2
 
 
 @settings(max_examples=20, deadline=None)

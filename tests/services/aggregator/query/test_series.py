@@ -139,7 +139,7 @@ def test_the_summary_by_profile_channel_and_access():
     ledger.connect(A, YESTERDAY, "eleve", 6, access="ent")
     ledger.connect(A, YESTERDAY, "eleve", 2, channel="mobile")
     ledger.connect(A, YESTERDAY, "enseignant", 2, channel="software")
-    summary = ask_summary(ledger, scope(visible(A)), "last-day")
+    summary = ask_summary(ledger, scope(visible(A)), window="last-day")
     widgets = {widget.id: {row.id: row.cells for row in widget.rows} for widget in summary.widgets}
     assert [column.id for column in summary.widgets[0].columns] == ["all", "net", "mobile", "software", "mobile_share"]
     assert [cell.value for cell in widgets["profils"]["eleve"]] == [8, 8, 2, None, 0.25]
@@ -153,7 +153,7 @@ def test_the_summary_when_no_access_is_known():
     ledger = Ledger()
     whole(ledger, A)
     ledger.connect(A, YESTERDAY, "eleve", 6, access="unknown")
-    access = ask_summary(ledger, scope(visible(A)), "last-day").widgets[2]
+    access = ask_summary(ledger, scope(visible(A)), window="last-day").widgets[2]
     cells = {row.id: row.cells for row in access.rows}
     assert [cell.state for cell in cells["ent"]] == ["nd", "nd"]
     assert cells["unknown"] == [AnswerCell(6), AnswerCell(1.0)]
