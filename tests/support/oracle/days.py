@@ -21,6 +21,11 @@ class SchoolYear:
         return self.first.replace(year=self.first.year + 1) - timedelta(days=1)
 
     @property
+    def label(self) -> str:
+        """`2026-2027`."""
+        return f"{self.first.year}-{self.first.year + 1}"
+
+    @property
     def previous(self) -> SchoolYear:
         return SchoolYear(self.first.replace(year=self.first.year - 1))
 
