@@ -150,7 +150,12 @@ PEOPLE = {
     "classes": "nom;niveau 6A;6EME 6B;6EME 6C;7EME",
     "salles": "nom;creneaux_occupes;creneaux_ouverts 1;10;20 2;5;20 3;;20",
     "eleves": pupils(
-        "niveau;sexe;regime;transport", (6, "6EME;F;DP;O"), (2, "5EME;M;EXT;N"), (2, "CP;;INT;"), (1, "7EME;F;;O")
+        "niveau;sexe;regime;transport",
+        (6, "6EME;F;DP;O"),
+        (2, "5EME;M;EXT;N"),
+        (2, "CP;;INT;"),
+        (1, "7EME;F;;O"),
+        (1, ";m;;n"),
     ),
 }
 
@@ -171,18 +176,18 @@ def test_means_and_what_is_divided_by_nobody(tmp_path):
     oracle = Oracle(tmp_path, NOW)
     cells = shown(oracle, "moyens.etablissements")
     assert (cells["staff"], cells["staff.admin"], cells["staff.support"]) == (value(1), value(1), NOTHING)
-    assert cells["pupils_per.admin"].value == 10
-    assert (cells["pupils_per.support"], cells["pupils_per.teacher"]) == (Cell(None, "na"), value(10, 3))
-    assert (cells["pupils"], cells["girls"], cells["boys"], cells["boarders"]) == tuple(map(value, (10, 6, 2, 2)))
+    assert cells["pupils_per.admin"].value == 11
+    assert (cells["pupils_per.support"], cells["pupils_per.teacher"]) == (Cell(None, "na"), value(11, 3))
+    assert (cells["pupils"], cells["girls"], cells["boys"], cells["boarders"]) == tuple(map(value, (11, 6, 3, 2)))
     assert (cells["guardians"], cells["out_of_sector"]) == (value(1), Cell(None, "nd"))
-    assert (cells["classes"], cells["pupils_per.class"], cells["rooms"]) == (value(2), value(10, 2), value(3))
-    assert cells["occupancy"] == value(15, 40)
+    assert (cells["classes"], cells["pupils_per.class"], cells["rooms"]) == (value(2), value(11, 2), value(3))
+    assert cells["occupancy"] == value(15, 60)
     rates = shown(oracle, "moyens.etablissements", "rates")
-    assert (rates["pupils"], rates["girls"], rates["out_of_sector"]) == (value(10), value(6, 10), Cell(None, "nd"))
-    assert rates["pupils_per.teacher"] == value(10, 3)
+    assert (rates["pupils"], rates["girls"], rates["out_of_sector"]) == (value(11), value(6, 11), Cell(None, "nd"))
+    assert rates["pupils_per.teacher"] == value(11, 3)
     levels = shown(oracle, "moyens.niveaux", "rates")
-    assert (levels["6EME"], levels["CP"]) == (value(6, 10), value(2, 10))
-    assert (levels["TALE"], levels["4EME"]) == (Cell(None, "na"), value(0, 10))
+    assert (levels["6EME"], levels["CP"]) == (value(6, 11), value(2, 11))
+    assert (levels["TALE"], levels["4EME"]) == (Cell(None, "na"), value(0, 11))
 
 
 def test_a_page_by_school_year_takes_that_of_the_window(tmp_path):

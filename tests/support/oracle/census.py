@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from tests.support.oracle.days import SchoolYear, school_year
-from tests.support.oracle.levels import EVERY_LEVEL
+from tests.support.oracle.levels import EVERY_LEVEL, OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,8 @@ PROFILES = ("eleve", "responsable", "accompagnant", "enseignant", "administratif
 CATEGORIES = ("administratif", "vie_scolaire", "accompagnant", "enseignant")
 NAMED = {"profil": PROFILES, "categorie": CATEGORIES}
 """Doubt: "anything else = autre" is said of accounts; it is taken for staff too, where `autre` is a category as well."""
+CODED = ("niveau", "sexe", "regime", "hors_secteur", "transport", "accompagne", "decrochage")
+"""Doubt: coded values are compared without case."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _file(day: date, path: Path) -> CensusFile | None:
     except UnicodeDecodeError:
         text = content.decode("cp1252")
     header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=";")
-    columns = [name.strip() for name in header]
+    columns = [name.strip().lower() for name in header]
     if not set(REQUIRED[path.stem]) <= set(columns):
         return None
     rows = [dict.fromkeys(columns, "") | dict(zip(columns, map(str.strip, line), strict=False)) for line in lines]
@@ -82,21 +84,26 @@ def _file(day: date, path: Path) -> CensusFile | None:
 def _accepted(rows: list[dict[str, str]], key: str) -> Iterator[dict[str, str]]:
     """The first row of each id, if its level is known.
 
-    Doubt: the id of a class or a room is its name. A row without id or without level has none that is known. A row that is
-    refused for its level has not used up its id.
+    Doubt: the id of a class or a room is its name. An empty id is nobody's again; an empty level leaves the row out of the
+    levels, not out of the pupils. A row that is refused for its level was there all the same: its id is used up.
     """
     seen = set()
     for row in rows:
-        known = row.get("niveau", EVERY_LEVEL[0]) in EVERY_LEVEL
-        if row[key] and known and row[key] not in seen:
+        level = row.get("niveau", "").upper()
+        if any(row.values()) and row[key] not in seen and level in ("", OTHER, *EVERY_LEVEL):
+            yield {column: _canonical(column, value) for column, value in row.items()}
+        if row[key]:
             seen.add(row[key])
-            yield {column: _named(column, value) for column, value in row.items()}
 
 
-def _named(column: str, value: str) -> str:
-    if column not in NAMED:
+def _canonical(column: str, value: str) -> str:
+    """Doubt: an account without profile is an other one, by difference; staff without category is in none."""
+    if column in CODED:
+        return value.upper()
+    named = NAMED.get(column, ())
+    if not named or (column == "categorie" and not value):
         return value
-    return value.lower() if value.lower() in NAMED[column] else "autre"
+    return value.lower() if value.lower() in named else "autre"
 
 
 # --- what may be asked of a file
@@ -137,15 +144,14 @@ def within(column: str, least: int, most: int | None) -> Measure:
     return count
 
 
-def added(column: str, beside: str = "") -> Measure:
-    """Sum of a column's numbers, of the rows that have one there, and one `beside` as well.
+def added(column: str) -> Measure:
+    """Sum of a column's numbers.
 
-    Doubt: a room with only one of its two numbers is left out of both sums, or the rate would mix rooms.
+    Doubt: a room with only one of its two numbers is left out of the other's column alone, as the rule is written.
     """
 
     def count(file: CensusFile) -> int | None:
-        whole = replace(file, rows=tuple(row for row in file.rows if not beside or row[beside].isdigit()))
-        numbers = _numbers(whole, column)
+        numbers = _numbers(file, column)
         return None if numbers is None else sum(numbers)
 
     return count

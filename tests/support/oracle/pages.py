@@ -51,7 +51,6 @@ STAFF = {
     "support": _staff("accompagnant", 2020),
     "other": _staff("autre", 2021),
 }
-_OCCUPIED, _OPEN = "creneaux_occupes", "creneaux_ouverts"
 MOYENS = [
     Column("staff", Number(sum_of(*STAFF.values()))),
     *(Column(f"staff.{name}", number) for name, number in STAFF.items()),
@@ -74,8 +73,8 @@ MOYENS = [
     Column("rooms", Number(census("salles", rows))),
     Column(
         "occupancy",
-        Number(census("salles", added(_OCCUPIED, beside=_OPEN))),
-        Number(census("salles", added(_OPEN, beside=_OCCUPIED))),
+        Number(census("salles", added("creneaux_occupes"))),
+        Number(census("salles", added("creneaux_ouverts"))),
         always="rate",
     ),
 ]
