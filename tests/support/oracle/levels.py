@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 
 LEVELS = {
     "college": ("6EME", "5EME", "4EME", "3EME", "6EME-SEGPA", "5EME-SEGPA", "4EME-SEGPA", "3EME-SEGPA"),
@@ -26,6 +27,7 @@ def is_ecole(written: str) -> bool:
     return any(word in plain(written) for word in FIRST_DEGREE)
 
 
+@cache
 def lacks(establishment_type: str, level: str) -> bool:
     """Doubt: the rules do not list the types; one that is neither école nor lycée nor collège lacks nothing.
 
