@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from tests.support.oracle.cells import Cell, without_value
-from tests.support.oracle.days import midnight
+from tests.support.oracle.days import days_between, midnight
 from tests.support.oracle.journal import THEME
 from tests.support.oracle.observed import Quality
 
@@ -36,16 +36,16 @@ def flow(counted: Counted, measures: tuple[str, ...], window: Window, level: str
 
     A day's report that is cut belongs to a day of which minutes are missing too: the day is `partial` by those already.
     """
-    shown = _to_yesterday(counted, window) if THEME[measures[0]] == "social" else window
     if not counted.establishment.open_in(window):
         return without_value("na")
+    shown, late = _shown(counted, window) if THEME[measures[0]] == "social" else (window, False)
     quality = counted.activity_quality(shown) if shown else Quality("nd")
     if quality.state in ("nd", "na"):
         return without_value(quality.state)
     assert shown
     value = Fraction(sum(_added(counted.activities, measure, shown, level) for measure in measures))
-    partial = quality.state == "partial"
-    return Cell(value, quality.state, quality.share if partial else None)
+    partial = late or quality.state == "partial"
+    return Cell(value, "partial" if partial else None, quality.share if partial else None)
 
 
 def _added(activities: ByMeasure, measure: str, window: Window, level: str | None) -> int:
@@ -54,15 +54,18 @@ def _added(activities: ByMeasure, measure: str, window: Window, level: str | Non
     return sum(n for days in chosen for day, n in days.items() if window.first <= day <= window.last)
 
 
-def _to_yesterday(counted: Counted, window: Window) -> Window | None:
-    """The part of a window whose local days are over; None before the first of them is.
+def _shown(counted: Counted, window: Window) -> tuple[Window | None, bool]:
+    """What Social shows of a window, none before a first day of it is over; and whether a day that is due is not over here.
 
-    Doubt: minutes are then those of these days, so that `share` speaks of what is shown. The days before the
-    establishment opened are none of its first ones.
+    Doubt: an open window is due to the yesterday of the territory, on whose date windows end; an establishment that still lives
+    that day is as late as one whose last day of a whole window is not over: `partial`. Minutes, hence `share`, are those of
+    the days that are shown.
     """
-    last = window.last
-    while last >= window.first and counted.now < midnight(last + timedelta(days=1), counted.establishment.zone):
+    establishment = counted.establishment
+    due = window.last if window.complete else window.last - timedelta(days=1)
+    last = due
+    while last >= window.first and counted.now < midnight(last + timedelta(days=1), establishment.zone):
         last -= timedelta(days=1)
-    opened = counted.establishment.opened
-    begun = last >= max(window.first, opened or window.first)
-    return replace(window, last=last) if begun else None
+    begun = last >= max(window.first, establishment.opened or window.first)
+    late = any(map(establishment.open_on, days_between(last + timedelta(days=1), due)))
+    return (replace(window, last=last) if begun else None), late

@@ -67,8 +67,8 @@ class Column:
 
     def cell(self, counted: Counted, window: Window, display: str) -> Cell:
         cell = self.number.cell(counted, window)
-        if self.over is None or self.unit(display) == "count" or cell.state == "na":
-            return cell  # what is not there at all stays so, whatever it is divided by
+        if self.over is None or self.unit(display) == "count":
+            return cell
         return rate(cell, self.over.cell(counted, window))
 
 
