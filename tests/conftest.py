@@ -16,6 +16,17 @@ settings.load_profile("suite")
 """No test asserts a time: a busy machine is no fault of the product."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-test-data", action="store_true", help="write tests/data/expected again, from the oracle alone"
+    )
+
+
+@pytest.fixture(scope="session")
+def update_test_data(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-test-data"))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The run's owner stops the servers; should it be killed, their keepers see that and stop by themselves."""
     if not servers.WORKER:

@@ -20,16 +20,11 @@ import psutil
 import pytest
 
 from contracts.topics import load_cards
+from tests.support.asking import QUESTIONS, differences
 from tests.support.oracle import Oracle
-from tests.support.oracle.compare import (
-    csv_differences,
-    daily_differences,
-    freshness_differences,
-    hourly_differences,
-    table_differences,
-)
-from tests.support.oracle.count import TABLES
-from tests.support.oracle.days import WINDOWS
+from tests.support.oracle.compare import daily_differences, freshness_differences, hourly_differences
+from tests.support.oracle.count import EVERY_TABLE, TABLES, displays_of
+from tests.support.oracle.pages import WITHOUT_RATES
 from tests.support.stacks import Stack, stack_of
 from tests.support.territories import CANARY, write_nasty
 from tests.support.territory_censuses import add_censuses
@@ -49,8 +44,6 @@ NIGHTS = {
 SEED = int(os.environ.get("TERRITORIALE_TEST_SEED") or random.SystemRandom().randrange(10**6))
 """Printed with every failure; set TERRITORIALE_TEST_SEED to replay it."""
 
-QUESTIONS = [*({"window": window} for window in WINDOWS), {"year": "2025-2026"}, {"year": "2009-2010"}, {}]
-
 
 @pytest.fixture(scope="module", params=NIGHTS)
 def story(request, tmp_path_factory) -> Iterator[tuple[Stack, Oracle]]:
@@ -63,62 +56,68 @@ def story(request, tmp_path_factory) -> Iterator[tuple[Stack, Oracle]]:
         yield stack, Oracle(folder / "territory", now)
 
 
-def assert_same(differences: list[str]) -> None:
-    shown = "\n".join(differences[:40])
-    assert not differences, f"seed {SEED}: {len(differences)} differences\n{shown}"
+def assert_same(found: list[str]) -> None:
+    shown = "\n".join(found[:200])
+    assert not found, f"seed {SEED}: {len(found)} differences\n{shown}"
 
 
-def parameters(question: dict[str, str]) -> dict[str, str]:
-    return {{"year": "school_year"}.get(name, name): value for name, value in question.items()}
+def questions_about(table: str, draw: random.Random) -> list[dict[str, Any]]:
+    """All of them; of the many tables by level, which are made alike, some."""
+    return draw.sample(QUESTIONS, 3) if ".niveaux" in table else list(QUESTIONS)
 
 
 def test_every_cell_of_every_table(story):
-    """Values, states, shares, totals, extremes, order: each window, each display, as JSON and as CSV."""
+    """Values, states, shares, totals, extremes, order: each window, each display, as JSON and now and then as CSV."""
     stack, oracle = story
-    differences = []
-    for table, question, display in itertools.product(TABLES, QUESTIONS, ("values", "rates")):
-        expected = oracle.table(table, display=display, **question)
-        asked = {**parameters(question), "display": display}
-        answer = stack.json(f"/tables/{table}", **asked)
-        differences += table_differences(answer, expected)
-        exported = stack.get(f"/tables/{table}.csv", **asked)
-        assert exported.status_code == 200
-        differences += csv_differences(exported.content.decode("utf-8"), expected, answer)
-    assert_same(differences)
+    draw = random.Random(SEED)
+    found = []
+    for table in EVERY_TABLE:
+        for question, display in itertools.product(questions_about(table, draw), displays_of(table)):
+            as_csv = table in TABLES or draw.random() < 0.25
+            found += differences(stack, oracle, table, display=display, as_csv=as_csv, **question)
+    assert_same(found)
+
+
+CHOICES: list[tuple[str, dict[str, Any]]] = [
+    ("connexions.authentifiees", {"sort": "-name"}),
+    ("connexions.authentifiees", {"sort": "uai"}),
+    ("connexions.authentifiees", {"sort": "total.net"}),
+    ("connexions.authentifiees", {"sort": "-eleve.mobile", "display": "rates"}),
+    ("connexions.authentifiees", {"search": "ELISÉE"}),
+    ("connexions.authentifiees", {"search": "nobody"}),
+    ("accueil.comptes", {"sort": "-pupils.girls", "display": "rates"}),
+    ("moyens.etablissements", {"sort": "pupils_per.teacher", "search": "75012"}),
+    ("moyens.niveaux", {"sort": "-6EME", "display": "rates"}),
+    ("social.eleves", {"sort": "-dropout.rate"}),
+    ("social.assiduite", {"sort": "absence_half_days.b0", "search": "zo"}),
+    ("social.discipline", {"sort": "-sanctions"}),
+    ("social.niveaux.lateness", {"sort": "AUTRE"}),
+    ("scolarite.etablissements", {"sort": "-work_online", "display": "rates"}),
+    ("scolarite.niveaux.quizzes", {"sort": "3EME-SEGPA"}),
+    ("communications.etablissements", {"sort": "-messages", "search": "cite"}),
+    ("travaux.etablissements", {"sort": "requests_it", "display": "rates"}),
+]
 
 
 def test_filters_orders_and_searches(story):
     stack, oracle = story
     chosen = list(oracle.counted)[2:7]
-    choices = [
-        {"sort": "-name"},
-        {"sort": "uai"},
-        {"sort": "total.net"},
-        {"sort": "-eleve.mobile", "display": "rates"},
-        {"search": "ELISÉE"},
-        {"search": "75012"},
-        {"search": "nobody"},
-    ]
-    differences = []
-    for choice in choices:
-        expected = oracle.table("connexions.authentifiees", window="last-month", **choice)
-        differences += table_differences(
-            stack.json("/tables/connexions.authentifiees", window="last-month", **choice), expected
-        )
-    expected = oracle.table("connexions.individus", window="current-month", establishments=chosen, sort="-total.net")
-    answer = stack.json("/tables/connexions.individus", window="current-month", establishment=chosen, sort="-total.net")
-    assert_same(differences + table_differences(answer, expected))
+    found = []
+    for table, choice in CHOICES:
+        found += differences(stack, oracle, table, window="last-month", as_csv=True, **choice)
+        found += differences(stack, oracle, table, window="current-year", establishments=chosen, **choice)
+    assert_same(found)
 
 
 def test_series_and_freshness(story):
     stack, oracle = story
     one = list(oracle.counted)[:1]
-    differences = daily_differences(stack.json("/series/daily"), oracle.daily())
-    differences += hourly_differences(stack.json("/series/hourly"), oracle.hourly())
-    differences += daily_differences(stack.json("/series/daily", establishment=one), oracle.daily(one))
-    differences += hourly_differences(stack.json("/series/hourly", establishment=one), oracle.hourly(one))
-    differences += freshness_differences(stack.json("/freshness"), oracle.observed_until())
-    assert_same(differences)
+    found = daily_differences(stack.json("/series/daily"), oracle.daily())
+    found += hourly_differences(stack.json("/series/hourly"), oracle.hourly())
+    found += daily_differences(stack.json("/series/daily", establishment=one), oracle.daily(one))
+    found += hourly_differences(stack.json("/series/hourly", establishment=one), oracle.hourly(one))
+    found += freshness_differences(stack.json("/freshness"), oracle.observed_until())
+    assert_same(found)
 
 
 def test_an_establishment_without_convention_is_not_there(story):
@@ -141,6 +140,9 @@ def test_an_establishment_without_convention_is_not_there(story):
         ("/tables/connexions.authentifiees", {"display": "shares"}, 422),
         ("/tables/connexions.authentifiees", {"sort": "eleve.software"}, 422),
         ("/tables/connexions.authentifiees", {"establishment": "0750001A"}, 404),
+        ("/tables/scolarite.niveaux.nonsense", {}, 404),
+        ("/tables/social.niveaux.plans", {"sort": "AUTRE"}, 422),
+        *((f"/tables/{table}", {"display": "rates"}, 422) for table in WITHOUT_RATES),
         ("/tables/connexions.authentifiees", {"search": "\x00"}, 422),
         ("/tables/connexions.authentifiees", {"colour": "red"}, 422),
     ],

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.oracle.journal import THEME
+
 Line = dict[str, Any] | bytes
 """A fact, or bytes to be written as they stand."""
 
@@ -44,7 +46,8 @@ BEATING = ("0750002V", "0750018M")
 """Whose sources have heartbeats in `write_nasty`."""
 CANARY = "canari"
 """Stands in every `who`, and in every other text of the sources that must not leave the establishment."""
-MEASURES = ("work_given", "marks", "messages", "absence_half_days", "requests_it", "quizzes", "lateness")
+MEASURES = tuple(THEME)
+LEVELS = ("6EME", "5EME", "3EME-SEGPA", "CP", "ULIS", "TALE", "BTS", "canari-niveau", None)
 BROKEN: tuple[bytes, ...] = (
     b"{not json canari-illisible",
     b"[1, 2]",
@@ -173,9 +176,9 @@ class Traffic:
         return wall.astimezone(self.draw.choice([self.zone, self.zone, ZoneInfo("UTC"), ZoneInfo("Asia/Tokyo")]))
 
     def _fact(self, at: datetime) -> Line:
-        if self.draw.random() < 0.15:
-            level = self.draw.choice(["6EME", "3EME-SEGPA", "CP", "TALE", "canari-niveau", None])
-            return activity(at, self.draw.choice(MEASURES), n=self.draw.randint(1, 30), level=level)
+        if self.draw.random() < 0.4:
+            n = self.draw.choice([1, 2, 4, 5, self.draw.randint(1, 60)])
+            return activity(at, self.draw.choice(MEASURES), n=n, level=self.draw.choice(LEVELS))
         return self._connection(at)
 
     def _connection(self, at: datetime) -> Line:
@@ -289,7 +292,10 @@ def _school(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None
 
 def _rotated_overseas(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
     """La Réunion: rotated by rename, older ones gzipped, one file there twice, names in the opposite order of time."""
-    place = folder.add(Place(uai(9740004), "Collège de la Réunion", zone="Indian/Reunion"), journal="journal.ndjson*")
+    place = folder.add(
+        Place(uai(9740004), "Collège de la Réunion", zone="Indian/Reunion", convention="joint"),
+        journal="journal.ndjson*",
+    )
     lines = _plain(_traffic(folder, draw, place).lines(_year_start(now, place.zone), now, per_day=5))
     third = len(lines) // 3
     names = ("journal.ndjson.2.gz", "journal.ndjson.1", "journal.ndjson")
@@ -314,7 +320,7 @@ def _islands(folder: TerritoryFolder, draw: random.Random, now: datetime) -> Non
 
 def _exported_by_windows(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
     """BOM, CRLF, blank lines, and every kind of broken line in between."""
-    place = folder.add(Place(uai(750007), "College Elisee-Reclus", postal_codes=("75013",)))
+    place = folder.add(Place(uai(750007), "College Elisee-Reclus", postal_codes=("75013",), convention="joint"))
     lines = _plain(_traffic(folder, draw, place).lines(_year_start(now, place.zone), now, per_day=5))
     for broken in [*broken_lines(now), b"", b"   "]:
         lines.insert(draw.randint(1, len(lines)), broken)
@@ -324,7 +330,9 @@ def _exported_by_windows(folder: TerritoryFolder, draw: random.Random, now: date
 def _sharing_a_file(folder: TerritoryFolder, draw: random.Random, now: datetime) -> None:
     """A cité scolaire: two establishments that name the same file, each with a second one of its own."""
     first = folder.add(Place(uai(750008), "Cité Curie (collège)"), journal=["../cite/journal.ndjson", "own.ndjson"])
-    second = folder.add(Place(uai(750009), "Cité Curie (lycée)", type="lycee"), journal=["../cite/journal.ndjson"])
+    second = folder.add(
+        Place(uai(750009), "Cité Curie (lycée)", type="lycee", convention="joint"), journal=["../cite/journal.ndjson"]
+    )
     start = _year_start(now, first.zone)
     folder.write("cite/journal.ndjson", _plain(_traffic(folder, draw, first).lines(start, now, per_day=4)))
     own = _traffic(folder, draw, second).lines(now - timedelta(days=20), now, per_day=4)

@@ -13,7 +13,6 @@ import pytest
 
 from tests.support import oracle as package
 from tests.support.oracle import Oracle
-from tests.support.oracle.activities import in_window
 from tests.support.oracle.cells import Cell
 from tests.support.oracle.days import hours_of, school_year, window_of
 from tests.support.oracle.journal import SetAside, decode
@@ -21,7 +20,6 @@ from tests.support.territories import (
     Line,
     Place,
     TerritoryFolder,
-    activity,
     as_bytes,
     broken_lines,
     connection,
@@ -61,6 +59,7 @@ def test_it_shares_no_code_with_the_product():
     for module in [
         *Path(package.__file__).parent.glob("*.py"),
         *Path(package.__file__).parents[1].glob("territor*.py"),
+        Path(package.__file__).parents[1] / "census_exports.py",
     ]:
         for node in ast.walk(ast.parse(module.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -313,19 +312,6 @@ def test_every_reason_to_set_a_line_aside():
 def test_lines_up_to_a_day_ahead_and_back_to_the_previous_school_year_count():
     for when in (NOW + timedelta(hours=24), datetime(2025, 9, 1, tzinfo=PARIS)):
         assert decode(as_bytes(connection(when, "ada")), PARIS, NOW)["at"] == when
-
-
-def test_activities_by_level(tmp_path):
-    lines = [
-        activity(at(19), "marks", n=3, level="6EME"),
-        activity(at(19), "marks"),
-        activity(at(18), "marks", n=2, level="7EME"),
-    ]
-    oracle = counted(tmp_path, lines)
-    assert in_window(oracle.counted[COLLEGE], "marks", date(2026, 11, 18), date(2026, 11, 19)) == {
-        "6EME": 3,
-        "AUTRE": 3,
-    }
 
 
 def test_order_and_search(tmp_path):

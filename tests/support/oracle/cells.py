@@ -44,6 +44,17 @@ def rate(numerator: Cell, denominator: Cell) -> Cell:
     return Cell(Fraction(*parts), "partial" if partial else presumed, partial.share if partial else None, parts=parts)
 
 
+def added(parts: list[Cell]) -> Cell:
+    """A sum inside one line: a part that is `nd` makes the known part `partial`; without a known part, its first state."""
+    valued = [cell for cell in parts if cell.value is not None]
+    if not valued:
+        return without_value(next(state for state in NO_VALUE if any(cell.state == state for cell in parts)))
+    partial = len(valued) < len(parts) or any(cell.state == "partial" for cell in valued)
+    return Cell(
+        sum((cell.value for cell in valued if cell.value is not None), Fraction()), "partial" if partial else None
+    )
+
+
 def total(cells: list[Cell]) -> Cell:
     """Of the lines shown: those with a value are added, those `nc nd s` are left out and said so."""
     left_out = sum(1 for cell in cells if cell.state in LEFT_OUT)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
+ROUNDED = 0.05 + 1e-9
+"""Percentages have one decimal."""
+
 HALF_OF_A_MILLIONTH = 5.1e-7
 """Rates and shares are written with six decimals."""
 
@@ -38,8 +41,11 @@ def _table(answer: dict[str, Any], expected: ExpectedTable) -> Iterator[str]:
             yield f"{name}: expected {value}, got {answer[name]}"
     columns = [column["id"] for column in answer["columns"]]
     if sorted(columns) != sorted(expected.columns):
-        yield f"columns: expected {expected.columns}, got {columns}"
+        yield f"columns: expected {list(expected.columns)}, got {columns}"
         return
+    for column in answer["columns"]:
+        if column["unit"] != (unit := expected.columns[column["id"]]):
+            yield f"unit of {column['id']}: expected {unit}, got {column['unit']}"
     order = [row["uai"] for row in answer["rows"]]
     if order != expected.order:
         yield f"lines: expected {expected.order}, got {order}"
@@ -124,14 +130,13 @@ def _csv_line(uai: str, line: list[str], expected: ExpectedTable, columns: list[
 def _shown_as(cell: Cell, unit: str, shown: str) -> bool:
     if cell.value is None:
         return shown == cell.state
-    if unit != "rate":
+    if unit == "count":
         return shown == str(int(cell.value))
     whole, comma, decimals = shown.partition(",")
-    return (
-        bool(comma)
-        and len(decimals) == 1
-        and abs(float(f"{whole}.{decimals}") - 100 * float(cell.value)) <= 0.05 + 1e-9
-    )
+    if unit == "ratio":
+        # Doubt: no number of decimals is given for a ratio: it must be right to those that are shown, one at least.
+        return bool(comma) and abs(float(f"{whole}.{decimals}") - float(cell.value)) <= 0.5 / 10 ** len(decimals) + 1e-9
+    return bool(comma) and len(decimals) == 1 and abs(float(f"{whole}.{decimals}") - 100 * float(cell.value)) <= ROUNDED
 
 
 def daily_differences(answer: dict[str, Any], expected: dict[date, tuple[Cell, Cell]]) -> list[str]:

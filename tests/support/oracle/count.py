@@ -1,8 +1,7 @@
-"""Every table and series of the Connexions menu for one territory at one instant."""
+"""Every table and series for one territory at one instant."""
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 from tests.support.oracle import series
 from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
 from tests.support.oracle.counted import WITH_SOFTWARE, Counted
-from tests.support.oracle.days import Window, window_of
+from tests.support.oracle.days import Window, school_year, window_of
+from tests.support.oracle.levels import plain
+from tests.support.oracle.pages import BY_SCHOOL_YEAR, PAGES, WITHOUT_RATES
 from tests.support.oracle.territory import read_territory
 
 if TYPE_CHECKING:
@@ -33,8 +34,26 @@ TABLES = {
     "connexions.individus": COLUMNS,
     "connexions.individus-ent": ENT_COLUMNS,
 }
+EVERY_TABLE = (*TABLES, *PAGES)
 OVER = {"net": "all", "software": "all", "mobile": "net"}
 """A channel's rate is its share of this one; `all` keeps its value in Taux."""
+
+
+BY_ID = {table: {column.id: column for column in columns} for table, columns in PAGES.items()}
+
+
+def displays_of(table: str) -> tuple[str, ...]:
+    """Asked for the other one, a table answers 422."""
+    return ("values",) if table in WITHOUT_RATES else ("values", "rates")
+
+
+def columns_of(table: str, display: str) -> dict[str, str]:
+    """Column → unit."""
+    if table in PAGES:
+        return {column.id: column.unit(display) for column in PAGES[table]}
+    people = table != "connexions.authentifiees"
+    shares = {column: people or column.partition(".")[2] in OVER for column in TABLES[table]}
+    return {column: "rate" if display == "rates" and share else "count" for column, share in shares.items()}
 
 
 @dataclass(frozen=True)
@@ -42,7 +61,8 @@ class ExpectedTable:
     table: str
     display: str
     window: Window
-    columns: list[str]
+    columns: dict[str, str]
+    """Column → unit."""
     order: list[str]
     rows: dict[str, dict[str, Cell]]
     total: dict[str, Cell]
@@ -75,9 +95,9 @@ class Oracle:
         search: str = "",
         sort: str = "name",
     ) -> ExpectedTable:
-        asked = self.window(window=window, year=year)
+        asked = self._window_of(table, window, year)
         shown = [uai for uai in self.counted if self._shown(uai, establishments, search)]
-        columns = TABLES[table]
+        columns = columns_of(table, display)
         rows = {
             uai: {column: self._cell(self.counted[uai], table, column, asked, display) for column in columns}
             for uai in shown
@@ -94,7 +114,15 @@ class Oracle:
             extremes={column: extremes(cells) for column, cells in by_column.items()},
         )
 
+    def _window_of(self, table: str, window: str | None, year: str | None) -> Window:
+        asked = self.window(window=window, year=year)
+        if table not in BY_SCHOOL_YEAR:
+            return asked
+        return self.window(year=school_year(asked.last).label)
+
     def _cell(self, counted: Counted, table: str, column: str, window: Window, display: str) -> Cell:
+        if table in PAGES:
+            return BY_ID[table][column].cell(counted, window, display)
         if table == "connexions.authentifiees":
             return self._connections(counted, column, window, display)
         cell = counted.people(column, window, ent=table.endswith("-ent"))
@@ -154,9 +182,3 @@ class Oracle:
 
     def _chosen(self, establishments: Collection[str] | None) -> list[Counted]:
         return [each for uai, each in self.counted.items() if not establishments or uai in establishments]
-
-
-def plain(text: str) -> str:
-    """Without case or accents."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()

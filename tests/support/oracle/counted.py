@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tests.support.oracle.access_log import read_access_log
-from tests.support.oracle.accounts import read_accounts, small_profiles
+from tests.support.oracle.accounts import accounts, small_profiles
+from tests.support.oracle.activities import by_measure
 from tests.support.oracle.cells import Cell, without_value
+from tests.support.oracle.census import read_census
 from tests.support.oracle.days import midnight, next_month, school_year
 from tests.support.oracle.journal import PROFILES, Connection, Journal, read_journal
 from tests.support.oracle.observed import Quality, minutes_by_hour, observed_spans, quality_of_window
@@ -18,8 +20,9 @@ from tests.support.oracle.observed import Quality, minutes_by_hour, observed_spa
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from tests.support.oracle.accounts import Accounts
-    from tests.support.oracle.days import SchoolYear, Window
+    from tests.support.oracle.activities import ByMeasure
+    from tests.support.oracle.census import Census, CensusFile
+    from tests.support.oracle.days import Window
     from tests.support.oracle.territory import Establishment
 
 CHANNELS = {
@@ -39,25 +42,28 @@ class Counted:
     establishment: Establishment
     now: datetime
     qualities: dict[Window, Quality] = field(default_factory=dict, repr=False)
+    activity_qualities: dict[Window, Quality] = field(default_factory=dict, repr=False)
     remembered: dict[tuple[Any, ...], list[Connection]] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def accounts(self) -> dict[SchoolYear, tuple[date, Accounts]]:
-        return read_accounts(self.establishment.census, self.now.astimezone(self.establishment.zone).date())
+    def census(self) -> Census:
+        return read_census(self.establishment.census, self.now.astimezone(self.establishment.zone).date())
+
+    def census_file(self, name: str, window: Window) -> CensusFile | None:
+        """The newest one of the school year of the window's last day, never another year's."""
+        return self.census.get((school_year(window.last), name))
 
     @cached_property
     def small_profiles(self) -> tuple[str, ...]:
-        return small_profiles(self.accounts, self.establishment.type)
+        return small_profiles(self.census, self.establishment.type)
 
     def accounts_of(self, column: str, window: Window) -> Cell:
-        """Accounts of the column's profiles in the census of the school year of the window's last day, never another one.
-
-        A total leaves out the accounts of profiles whose people it leaves out.
-        """
-        found = self.accounts.get(school_year(window.last))
-        if found is None:
+        """Accounts of the column's profiles; a total leaves out the accounts of profiles whose people it leaves out."""
+        file = self.census_file("comptes", window)
+        if file is None:
             return without_value("nd")
-        return Cell(Fraction(sum(found[1][profile] for profile in self._chosen(column, window))))
+        held = accounts(file)
+        return Cell(Fraction(sum(held[profile] for profile in self._chosen(column, window))))
 
     def _chosen(self, column: str, window: Window) -> list[str]:
         profile = column.partition(".")[0]
@@ -69,6 +75,27 @@ class Counted:
         if self.establishment.presumed:
             return read_access_log(self.establishment)
         return read_journal(self.establishment.journal, self.establishment.zone, self.now)
+
+    @cached_property
+    def facts(self) -> Journal:
+        """The journal, of which activities come even where a log is in charge of connections; empty where there is none."""
+        if self.establishment.presumed:
+            return read_journal(self.establishment.journal, self.establishment.zone, self.now)
+        return self.journal
+
+    @cached_property
+    def activities(self) -> ByMeasure:
+        return by_measure(self.facts.activities)
+
+    @cached_property
+    def activity_minutes(self) -> dict[datetime, int]:
+        return minutes_by_hour(self.establishment, observed_spans(self.facts, self.now))
+
+    def activity_quality(self, window: Window) -> Quality:
+        if window not in self.activity_qualities:
+            found = quality_of_window(self.establishment, self.activity_minutes, window, self.now)
+            self.activity_qualities[window] = found
+        return self.activity_qualities[window]
 
     @cached_property
     def by_profile(self) -> dict[str, list[Connection]]:

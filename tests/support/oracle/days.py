@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ class SchoolYear:
     @property
     def last(self) -> date:
         return self.first.replace(year=self.first.year + 1) - timedelta(days=1)
+
+    @property
+    def label(self) -> str:
+        """`2026-2027`."""
+        return f"{self.first.year}-{self.first.year + 1}"
 
     @property
     def previous(self) -> SchoolYear:
@@ -45,6 +51,7 @@ class Window:
         return self.first, school_year(self.first).last + timedelta(days=1)
 
 
+@cache
 def school_year(day: date) -> SchoolYear:
     return SchoolYear(date(day.year if day.month >= 9 else day.year - 1, 9, 1))
 
@@ -57,6 +64,7 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+@cache
 def hours_of(day: date, zone: ZoneInfo) -> list[datetime]:
     """The 23, 24 or 25 hours of a local day, each as the UTC instant at which it starts."""
     start, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)

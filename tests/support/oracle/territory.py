@@ -7,8 +7,11 @@ import tomllib
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from tests.support.oracle.days import Window
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Establishment:
     @property
     def is_read(self) -> bool:
         return self.has_journal or self.presumed
+
+    def open_in(self, window: Window) -> bool:
+        """On any day of it."""
+        return (self.opened is None or window.last >= self.opened) and (
+            self.closed is None or window.first <= self.closed
+        )
 
     def open_on(self, day: date) -> bool:
         """Doubt: `closed` is read as the last day of life, both ends included; the rules do not say."""
