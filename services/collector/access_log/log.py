@@ -77,7 +77,9 @@ class AccessLog:
         self._host_first = host_first
         self._years = years or load_years()
         self._needles = Needles(self._years.every)
-        self._recognisers = {rules.year: Recogniser(rules, secret) for rules in self._years.every}
+        self._recognisers = {
+            rules.year: Recogniser(rules, self._years.espaces[rules.year], secret) for rules in self._years.every
+        }
         self._recogniser = self._recognisers[self._years.every[-1].year]
         self._from, self._until = self._years.span(math.inf)
         self._places = Places(establishments, {rules.hosted_domain for rules in self._years.every})

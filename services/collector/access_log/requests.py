@@ -12,10 +12,10 @@ import msgspec
 from services.collector.access_log.formats import ANSWERED, LONGEST_LINE, PLAIN, PLAIN_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from services.collector.access_log.formats import Request
-    from services.collector.access_log.rules import Rules
+    from services.collector.access_log.rules import Espace, Rules
 
 CLIENT_BYTES = 10
 """80 bits of a keyed digest: two clients of the same two minutes never share one."""
@@ -84,8 +84,8 @@ class Needles:
 class Recogniser:
     """Tells pages, openings and calls of one PRONOTE year from all other requests. `secret` keys the digests of clients."""
 
-    def __init__(self, rules: Rules, secret: bytes) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, espaces: Mapping[int, Espace], secret: bytes) -> None:
+        self._rules, self._espaces = rules, espaces
         self._secret = secret
         self._opening_call, self._opening_order = rules.opening_call.encode(), rules.opening_order.encode()
         self._with_order = frozenset(name.encode() for name in rules.calls_with_order)
@@ -148,7 +148,7 @@ class Recogniser:
         return Call(host, int(espace), number, b"") if _is_espace(espace) and number.isalnum() else None
 
     def _opening(self, request: Request, espace: int, number: bytes) -> Opening:
-        known = self._rules.espaces.get(espace)
+        known = self._espaces.get(espace)
         return Opening(
             request.host,
             espace,

@@ -14,6 +14,10 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.resources.abc import Traversable
+
+SHIPPED = files(__package__) / "years"
+"""One file a year; a new year is a new file, and nothing else."""
 
 APART, BEFORE_OPENING, REORDERED = 7200, 120, 60
 """Seconds (rules.md 4): a longer gap ends a session; how old a page may be that tells an opening's access; the reorder buffer.
@@ -74,6 +78,11 @@ class Years:
     def __init__(self, every: Sequence[Rules]) -> None:
         self.every = tuple(every)
         self._starts = [datetime.combine(rules.since, time(), UTC).timestamp() for rules in self.every[1:]]
+        known: dict[int, Espace] = {}
+        self.espaces: dict[int, dict[int, Espace]] = {}
+        """By year and number."""
+        for rules in reversed(self.every):
+            known = self.espaces[rules.year] = known | rules.espaces
 
     def at(self, instant: float) -> Rules:
         """The rules in force at a UTC timestamp."""
@@ -87,27 +96,25 @@ class Years:
 
     def espace(self, number: int, instant: float) -> Espace | None:
         """The espace that bears a number; one that only later rules list is what they say, since it can be nothing else."""
-        place = bisect_right(self._starts, instant)
-        found = (rules.espaces.get(number) for rules in self.every[place:])
-        return next((espace for espace in found if espace), None)
+        return self.espaces[self.at(instant).year].get(number)
 
 
-def load_rules(year: int | None = None) -> Rules:
+def load_rules(year: int | None = None, folder: Traversable = SHIPPED) -> Rules:
     """The rules in force in a PRONOTE year, by default the newest known: each year's file amends those before it."""
     merged: dict[str, Any] = {}
     espaces: dict[int, Any] = {}
-    for found in _files():
+    for found in _files(folder):
         if year is None or found["year"] <= year:
             espaces |= {espace["id"]: espace for espace in found.get("espace", ())}
             merged |= found
     return msgspec.convert(merged | {"espace": list(espaces.values())}, Rules)
 
 
-def load_years() -> Years:
+def load_years(folder: Traversable = SHIPPED) -> Years:
     """The rules of every year that has a file."""
-    return Years([load_rules(found["year"]) for found in _files()])
+    return Years([load_rules(found["year"], folder) for found in _files(folder)])
 
 
-def _files() -> list[dict[str, Any]]:
-    names = [file for file in (files(__package__) / "years").iterdir() if file.name.endswith(".toml")]
+def _files(folder: Traversable) -> list[dict[str, Any]]:
+    names = [file for file in folder.iterdir() if file.name.endswith(".toml")]
     return sorted((tomllib.loads(file.read_text("utf-8")) for file in names), key=lambda found: int(found["year"]))
