@@ -101,7 +101,7 @@ class AccessLog:
         buffer, needles, newest = self._buffer, self._needles, self._newest
         furthest, limit = int(now) + FUTURE, newest - REORDERED
         stamp, instant = b"", None
-        for line in lines:
+        for line in filter(None, lines):
             quote = line.find(b'"')
             written = line[quote - STAMPED : quote]
             if written != stamp:
