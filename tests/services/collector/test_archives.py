@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_members_one_after_the_other_are_one_log(school: School) -> None:
     """As `cat *.gz` and loggers that are started again make them; cut anywhere, in the middle of lines too."""
     text = text_of(1, 2, 3)
     cuts = [0, 100, 101, len(text) // 2, len(text)]
-    members = [gzip.compress(text[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    members = [gzip.compress(text[start:end]) for start, end in pairwise(cuts)]
     (school.folder / "access.gz").write_bytes(gzip.compress(b"").join(members) + b"\0" * 1000)
     assert counted(school.read()) == 3
     assert school.service.problems == []
