@@ -27,6 +27,16 @@ BLOCK = 256 * 1024
 """Bytes handled at a time."""
 LONGEST_GARBAGE = 256 * 1024 * 1024
 """Bytes without a newline after which a file is taken for a decompression bomb, or for no journal, and left."""
+MOST_EXPANDED, EXPANDED_FREELY = 200, 16 * 1024 * 1024
+"""How many times its size an archive may expand to, looked at past so many bytes.
+
+Access logs and journals are compressed ten to thirty times, one of health checks that repeat within a second up to about a
+hundred; a bomb of gzip's a thousand. So what one can cost is bounded by its own size, and before that by a few seconds.
+"""
+MOST_EMPTY = 1000
+"""Members of an archive in a row that hold nothing: a file full of them would keep the agent busy without a byte to count."""
+LARGEST_ARCHIVE = 64 * 1024**3
+"""Bytes of an expanded archive: three hundred million lines, more than a hosting site of a thousand establishments writes in a day."""
 _GZIP = b"\x1f\x8b"
 InstantOf = Callable[[bytes], float | None]
 """When a line of a source says it happened."""
@@ -126,6 +136,7 @@ class Content:
         self._file.seek(0)
         self._inflater = zlib.decompressobj(wbits=31)
         self._rest = b""
+        self._inflated = 0
 
     def __enter__(self) -> Self:
         return self
@@ -160,8 +171,10 @@ class Content:
 
     def _inflate(self, size: int) -> bytes:
         """Never more than `size` bytes at once, whatever the archive would expand to."""
-        while True:
+        empty = 0
+        while empty < MOST_EMPTY:
             if self._inflater.eof:
+                empty += 1
                 self._rest = self._inflater.unused_data or self._file.read(BLOCK)
                 if not self._rest.strip(b"\0"):
                     return b""
@@ -170,9 +183,20 @@ class Content:
             found = self._inflater.decompress(given, size)
             self._rest = self._inflater.unconsumed_tail
             if found:
+                self._allow(len(found))
                 return found
             if not given and not self._inflater.eof:
                 raise UnreadableSourceError(f"{self.path}: the archive is cut short")
+        raise UnreadableSourceError(f"{self.path}: the archive holds {MOST_EMPTY} empty members in a row")
+
+    def _allow(self, inflated: int) -> None:
+        """Refuse a decompression bomb, whatever is in it, once it shows."""
+        self._inflated += inflated
+        if self._inflated > LARGEST_ARCHIVE:
+            raise UnreadableSourceError(f"{self.path}: the archive expands to over {LARGEST_ARCHIVE >> 30} GB")
+        read = self._file.tell() - len(self._rest)
+        if self._inflated > EXPANDED_FREELY and self._inflated > MOST_EXPANDED * read:
+            raise UnreadableSourceError(f"{self.path}: the archive expands to over {MOST_EXPANDED} times its size")
 
 
 def head_of(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from services.collector.access_log.facts import Access, Connection, Fact, Reason
 from services.collector.access_log.interleaving import interleave
 from services.collector.access_log.log import AccessLog, UnreadableStateError
 from services.collector.access_log.places import Establishment, HostOfTwoError
-from services.collector.access_log.rules import Rules, load_rules
+from services.collector.access_log.rules import Rules, Years, load_rules, load_years
 from services.collector.access_log.stamps import instant_of
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "Rules",
     "SetAside",
     "UnreadableStateError",
+    "Years",
     "instant_of",
     "interleave",
     "load_rules",
+    "load_years",
 ]

@@ -26,8 +26,14 @@ _COMBINED = re.compile(
     + rb')"',
     re.DOTALL,
 )
-COMBINED_PARTS = 7
-"""A combined line cut at its quotes: before, request, answer, referer, a blank, user agent, after."""
+PLAIN, PLAIN_PATH = rb"!#-\[\]-\xff", rb"!#->@-\[\]-\xff"
+"""Neither blank, quote, backslash nor control, and no `?` either: a pattern is quicker at what a byte is than at what it is not."""
+ANSWERED = rb'" (\d{3}) \d++ "[ %b]*+" "' % PLAIN
+"""Status, size and referer, from the end of the request to the user agent."""
+_USUAL = re.compile(rb'"([A-Z]{3,16}+) ([%b]++)[ %b]*+%b([ %b]*+)"' % (PLAIN, PLAIN, ANSWERED, PLAIN)).match
+"""What follows the instant where nothing is escaped."""
+STAMPED = 28
+"""Bytes of a combined line between ` [` and its first quote: an instant, `] `."""
 _NAME = re.compile(rb"(?=[^ :]*[A-Za-z])[A-Za-z0-9._-]+(?::\d+)?")
 _ADDRESS = re.compile(rb"\d+(?:\.\d+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
 _WORDS_WITHOUT_HOST = 3
@@ -91,19 +97,17 @@ def read_request(line: bytes, *, host_first: bool, columns: Columns | None) -> R
     return (columns and _read_w3c(line, columns)) or _read_combined(line, host_first=host_first)
 
 
-def read_parts(at: int, parts: list[bytes], *, host_first: bool) -> Request | None:
-    """The same of a combined line cut at its quotes, the usual one: no regular expression is that fast.
+def read_usual(line: bytes, quote: int, at: int, *, host_first: bool) -> Request | None:
+    """The same of a combined line of which the instant and the place of the first quote are known: in half the time.
 
-    None where it holds escapes, or is not quite as expected: then `read_request` knows.
+    None where it holds escapes, or is not quite as nearly all are: then `read_request`, which decides, has to look.
     """
-    front, request, answer, referer, blank, agent, _ = parts
-    words, answered = request.split(b" ", 2), answer.split()
-    if blank != b" " or len(words) == 1 or len(answered) != 2 or front[-30:-28] != b" [" or front[-2:] != b"] ":  # noqa: PLR2004 - status, bytes
+    found = _USUAL(line, quote)
+    front = found and client_of(line[: quote - STAMPED], host_first)
+    if not found or not front or len(line) > LONGEST_LINE:
         return None
-    if b"\\" in request or b"\\" in referer or b"\\" in agent:
-        return None
-    host, address = _host_and_address(front[:-30], host_first=host_first)
-    return Request(at, host, address, words[0], words[1], answered[0], b"" if agent == b"-" else agent)
+    method, target, status, agent = found.groups()
+    return Request(at, front[0], front[1], method, target, status, b"" if agent == b"-" else agent)
 
 
 def _read_combined(line: bytes, *, host_first: bool) -> Request | None:
@@ -115,19 +119,27 @@ def _read_combined(line: bytes, *, host_first: bool) -> Request | None:
     at = of_combined(stamp)
     if at is None:
         return None
-    host, address = _host_and_address(line[: found.start()], host_first=host_first)
+    host, address = client_of(line[: found.start() + 2], host_first) or (NO_HOST, b"")
     return Request(at, host, address, method, target, status, _agent(agent, escaped=True))
 
 
-@lru_cache(maxsize=4096)
-def _host_and_address(front: bytes, *, host_first: bool) -> tuple[str, bytes]:
-    """Where the setting says nothing, a leading name before an address is a host all the same."""
-    words = front.removeprefix(BOM).split(b" ")
-    if len(words) > _WORDS_WITHOUT_HOST and (
-        host_first or (_ADDRESS.fullmatch(words[1]) and _NAME.fullmatch(words[0]))
-    ):
+@lru_cache(maxsize=16_384)
+def client_of(front: bytes, host_first: bool) -> tuple[str, bytes] | None:
+    """What stands before an instant. Where the setting says nothing, a leading name before an address is a host all the same.
+
+    None where `read_request` would not take it as it stands: with marks or blanks in front, as JSON, or not ending in ` [`.
+    """
+    words = front.split(b" ")
+    if not words[0] or front.startswith((b"{", BOM)) or front[:1].isspace() or words[-1] != b"[":
+        return None
+    if len(words) > _WORDS_WITHOUT_HOST + 1 and (host_first or (_is_name(words[0]) and _ADDRESS.fullmatch(words[1]))):
         return host_of(words[0]), words[1]
     return NO_HOST, words[0]
+
+
+@lru_cache(maxsize=4096)
+def _is_name(word: bytes) -> bool:
+    return _NAME.fullmatch(word) is not None
 
 
 def _read_json(line: bytes) -> Request | None:

@@ -9,21 +9,21 @@ import msgspec
 
 from services.collector.access_log.facts import Fact, SetAside
 from services.collector.access_log.formats import (
-    COMBINED_PARTS,
     FIELDS,
-    LONGEST_LINE,
+    STAMPED,
     Columns,
     Request,
+    client_of,
     read_columns,
-    read_parts,
     read_request,
+    read_usual,
 )
 from services.collector.access_log.places import Establishment, Places
 from services.collector.access_log.reorder import ReorderBuffer, Second
-from services.collector.access_log.requests import Call, Opening, Recogniser
-from services.collector.access_log.rules import REORDERED, Rules, load_rules
+from services.collector.access_log.requests import Call, Needles, Opening, Page, Recogniser
+from services.collector.access_log.rules import REORDERED, Years, load_years
 from services.collector.access_log.sessions import Sessions, SessionsState
-from services.collector.access_log.stamps import instant_of, of_combined
+from services.collector.access_log.stamps import instant_of, of_front
 from services.collector.errors import CollectorError
 
 FUTURE = 86_400
@@ -71,14 +71,19 @@ class AccessLog:
         *,
         host_first: bool = False,
         state: bytes | None = None,
-        rules: Rules | None = None,
+        years: Years | None = None,
     ) -> None:
-        rules = rules or load_rules()
         restored = State() if state is None else _restored(state)
         self._host_first = host_first
-        self._recogniser = Recogniser(rules, secret)
-        self._places = Places(establishments, rules.hosted_domain)
-        self._sessions = Sessions(rules, self._places, restored.sessions)
+        self._years = years or load_years()
+        self._needles = Needles(self._years.every)
+        self._recognisers = {
+            rules.year: Recogniser(rules, self._years.espaces[rules.year], secret) for rules in self._years.every
+        }
+        self._recogniser = self._recognisers[self._years.every[-1].year]
+        self._from, self._until = self._years.span(math.inf)
+        self._places = Places(establishments, {rules.hosted_domain for rules in self._years.every})
+        self._sessions = Sessions(self._years, self._places, restored.sessions)
         self._buffer = ReorderBuffer(restored.waiting)
         self._newest = restored.newest
         self.accepted: dict[str, tuple[int, int]] = {}
@@ -89,24 +94,38 @@ class AccessLog:
         """Read on: whole lines of one file, in its order; what they say, and what leaves the reorder buffer because of them.
 
         `file` names the file as long as it is read on, renamed or not; `now` is the business instant, a UTC timestamp.
+        Nearly every line is of no interest: it moves the buffer on and must cost next to nothing else, so that a pattern, or
+        a piece of it, is only made of what may matter, and what stands in this loop is not worth a call.
         """
         facts: list[Fact] = []
-        buffer, concerns, host_first = self._buffer, self._recogniser.concerns, self._host_first
-        newest, furthest = self._newest, int(now) + FUTURE
-        for line in lines:
-            # Nearly every line is of no interest and must cost next to nothing: no regular expression before this is known.
-            parts = line.split(b'"', COMBINED_PARTS - 1)
-            at = of_combined(parts[0][-28:-2])
-            if at is None or len(parts) == 1:
+        buffer, needles, newest = self._buffer, self._needles, self._newest
+        furthest, limit = int(now) + FUTURE, newest - REORDERED
+        stamp, instant = b"", None
+        for line in filter(None, lines):
+            quote = line.find(b'"')
+            written = line[quote - STAMPED : quote]
+            if written != stamp:
+                stamp, instant = written, of_front(written)
+            at = instant
+            if at is None or quote < STAMPED:
                 at = self._read_other(line, file, furthest, facts)
-            elif (parts[1][:4] != b"GET " or b".html" in parts[1]) and concerns(parts[1]):
-                usual = len(parts) == COMBINED_PARTS and len(line) <= LONGEST_LINE
-                request = read_parts(at, parts, host_first=host_first) if usual else None
-                at = self._take(line, request, file, furthest, facts)
+            else:
+                start, end = quote + 1, line.find(b'"', quote + 1)
+                end = len(line) if end < 0 else end
+                if line[start : start + 4] == b"GET ":
+                    matters = line.find(b".html", start, end) >= 0 and needles.in_get(line, start, end)
+                elif at <= furthest and self._take_later_call(line, quote, at):
+                    matters = False
+                else:
+                    matters = needles.in_other(line, start, end)
+                if matters:
+                    request = read_usual(line, quote, at, host_first=self._host_first)
+                    at = self._take(line, request, file, furthest, facts)
             if at is not None and newest < at <= furthest:
-                newest = self._newest = at
-            if buffer.first <= newest - REORDERED:
-                self._understand(newest - REORDERED, facts)
+                newest, limit = at, at - REORDERED
+            if buffer.first <= limit:
+                self._understand(limit, facts)
+        self._newest = newest
         return facts
 
     def flush(self) -> list[Fact]:
@@ -127,7 +146,7 @@ class AccessLog:
 
     def _read_other(self, line: bytes, file: str, furthest: int, facts: list[Fact]) -> int | None:
         """A line that does not look combined: the whole of it has to be searched. Returns its instant."""
-        if self._recogniser.concerns(line):
+        if self._needles.in_other(line, 0, len(line)):
             return self._take(line, None, file, furthest, facts)
         if line[:1] == b"#":
             self._direct(line, file)
@@ -138,25 +157,53 @@ class AccessLog:
         request = request or read_request(line, host_first=self._host_first, columns=self._columns.get(file))
         if request is None:
             # A page that cannot be read is nothing: other sites have such pages too.
-            if self._recogniser.names_call(line):
+            if self._needles.names_call(line):
                 facts.append(SetAside("unreadable"))
             return None
-        found = self._recogniser.call(request) or self._recogniser.page(request, self._uai_of)
-        place = self._places.of(request.host)
-        if request.at > furthest:
+        at, place = request.at, self._places.of(request.host)
+        found = self._recognise(request, place)
+        if at > furthest:
             if place and isinstance(found, Call | Opening):
-                facts.append(SetAside("future", request.at, place.uai, request.host))
+                facts.append(SetAside("future", at, place.uai, request.host))
             return None
         if found and place:
-            first, last = self.accepted.get(place.uai, (request.at, request.at))
-            self.accepted[place.uai] = min(first, request.at), max(last, request.at)
-        if isinstance(found, Opening) or (found and place):
-            self._buffer.add(request.at, found)
-        return request.at
+            self._accept(place.uai, at)
+        if found and (place or isinstance(found, Opening)):
+            self._buffer.add(at, found)
+        return at
 
-    def _uai_of(self, host: str) -> str | None:
-        place = self._places.of(host)
-        return place.uai if place else None
+    def _take_later_call(self, line: bytes, quote: int, at: int) -> bool:
+        """Put a session's later call in the buffer, which is what most lines that matter are; False where it may be another."""
+        found = self._recogniser_of(at).later_call(line, quote)
+        front = found and client_of(line[: quote - STAMPED], self._host_first)
+        if not found or not front:
+            return False
+        place = self._places.of(front[0])
+        if place:
+            self._accept(place.uai, at)
+            self._buffer.add(at, Call(front[0], *found))
+        return True
+
+    def _recognise(self, request: Request, place: Establishment | None) -> Call | Opening | Page | None:
+        """What a request is; a page of nobody is none."""
+        recogniser = self._recogniser_of(request.at)
+        found = recogniser.call(request)
+        return recogniser.page(request, place.uai) if place and not found else found
+
+    def _recogniser_of(self, at: int) -> Recogniser:
+        """That of the year in force."""
+        if not self._from <= at < self._until:
+            self._from, self._until = self._years.span(at)
+            self._recogniser = self._recognisers[self._years.at(at).year]
+        return self._recogniser
+
+    def _accept(self, uai: str, at: int) -> None:
+        """A page or a call of an establishment was read."""
+        known = self.accepted.get(uai)
+        if known is None:
+            self.accepted[uai] = (at, at)
+        elif not known[0] <= at <= known[1]:
+            self.accepted[uai] = (min(known[0], at), max(known[1], at))
 
     def _direct(self, line: bytes, file: str) -> None:
         if not line.startswith(FIELDS):

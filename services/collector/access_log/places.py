@@ -34,11 +34,11 @@ class Establishment(msgspec.Struct, frozen=True):
 class Places:
     """Establishments by host. Lines without a host are the sole establishment's; nobody's where several share the log."""
 
-    def __init__(self, establishments: Iterable[Establishment], hosted_domain: str) -> None:
+    def __init__(self, establishments: Iterable[Establishment], hosted_domains: Iterable[str]) -> None:
         self._by_host: dict[str, Establishment] = {}
-        everyone = tuple(establishments)
+        everyone, domains = tuple(establishments), tuple(hosted_domains)
         for each in everyone:
-            for host in (f"{each.uai}.{hosted_domain}", *each.hosts):
+            for host in (*(f"{each.uai}.{domain}" for domain in domains), *each.hosts):
                 self._add(host_of(host.encode()), each)
         if len(everyone) == 1:
             self._by_host[NO_HOST] = everyone[0]

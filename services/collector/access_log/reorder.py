@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from services.collector.access_log.requests import Call, Opening, Page
@@ -22,13 +23,15 @@ class ReorderBuffer:
 
     def __init__(self, seconds: dict[int, Second]) -> None:
         self.seconds = seconds
+        self._order = sorted(seconds)
         self.first: float = min(seconds, default=math.inf)
 
     def add(self, at: int, line: Page | Opening | Call) -> None:
         second = self.seconds.get(at)
         if second is None:
             second = self.seconds[at] = ([], [], [])
-            self.first = min(self.first, at)
+            heappush(self._order, at)
+            self.first = self._order[0]
         if isinstance(line, Call):
             second[2].append(line)
         elif isinstance(line, Page):
@@ -38,8 +41,7 @@ class ReorderBuffer:
 
     def leaving(self, until: float) -> Iterator[tuple[int, Second]]:
         """The seconds up to `until`, in order, each taken out when it is asked for."""
-        while self.seconds and self.first <= until:
-            at = int(self.first)
-            second = self.seconds.pop(at)
-            self.first = min(self.seconds, default=math.inf)
-            yield at, second
+        while self._order and self.first <= until:
+            at = heappop(self._order)
+            self.first = self._order[0] if self._order else math.inf
+            yield at, self.seconds.pop(at)

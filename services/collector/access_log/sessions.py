@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from services.collector.access_log.places import Places
     from services.collector.access_log.reorder import Second
     from services.collector.access_log.requests import Call, Opening, Page
-    from services.collector.access_log.rules import Rules
+    from services.collector.access_log.rules import Years
 
 MOST_SESSIONS = 200_000
 """Sessions open at once in one source, some 60 MB. The largest hosting site stays below; a flood of openings that a server
@@ -58,10 +58,8 @@ class Sessions:
     known of them.
     """
 
-    def __init__(self, rules: Rules, places: Places, state: SessionsState) -> None:
-        self._espaces, self._enough = rules.espaces, rules.orders_to_authenticate
-        self._opening_order = rules.opening_order.encode()
-        self._places = places
+    def __init__(self, years: Years, places: Places, state: SessionsState) -> None:
+        self._years, self._places = years, places
         self._reached = state.reached
         self._sessions = dict(state.sessions)
         self._pages = dict(state.pages)
@@ -112,7 +110,7 @@ class Sessions:
             facts.append(SetAside("other_host", at, None, opening.host))
             return
         access = self._access(at, opening, place.uai, cas=place.cas)
-        session = Session(place.uai, at, at, opening.mobile, access, [self._opening_order])
+        session = Session(place.uai, at, at, opening.mobile, access, [self._years.at(at).opening_order.encode()])
         if opening.script:
             self._settle(opening.host, session, "script", facts)
         self._start(key, session, facts)
@@ -143,7 +141,7 @@ class Sessions:
         order = call.order
         if order and session.orders is not None and order not in session.orders:
             session.orders.append(order)
-            if len(session.orders) >= self._enough:
+            if len(session.orders) >= self._years.at(session.opened).orders_to_authenticate:
                 self._authenticated(key, session, facts)
 
     def _without_session(self, at: int, host: str, facts: list[Fact]) -> None:
@@ -151,7 +149,7 @@ class Sessions:
             facts.append(SetAside("call_without_session", at, place.uai, host))
 
     def _authenticated(self, key: Key, session: Session, facts: list[Fact]) -> None:
-        espace = self._espaces.get(key[1])
+        espace = self._years.espace(key[1], session.opened)
         if espace is None:
             self._settle(key[0], session, "unknown_espace", facts)
         elif not espace.profile:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-_COMBINED_MINUTE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d): ([+-])(\d\d)(\d\d)")
+_COMBINED_MINUTE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d): ([+-])(\d\d)(\d\d)\] ")
 _SECONDS = {b"%02d" % second: second for second in range(60)}
 _COMBINED_LENGTH = 26
 _W3C = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -26,11 +26,15 @@ def instant_of(line: bytes) -> int | None:
     return of_combined(line[start : start + _COMBINED_LENGTH]) if start else None
 
 
-@lru_cache(maxsize=1024)
 def of_combined(stamp: bytes) -> int | None:
-    """`20/Nov/2026:08:12:31 +0100`. By minute too, since quiet logs write each second once."""
-    minute = _minute(stamp[:18] + stamp[20:])
-    second = _SECONDS.get(stamp[18:20])
+    """`20/Nov/2026:08:12:31 +0100`."""
+    return of_front(stamp + b"] ")
+
+
+def of_front(ended: bytes) -> int | None:
+    """`20/Nov/2026:08:12:31 +0100] `, the 28 bytes before a combined line's first quote. Each minute is worked out once."""
+    second = _SECONDS.get(ended[18:20])
+    minute = None if second is None else _minute(ended[:18] + ended[20:])
     return None if minute is None or second is None else minute + second
 
 
