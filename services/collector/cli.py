@@ -99,6 +99,63 @@ def restate(path: Path, since: datetime, as_json: bool) -> None:
     _print({"since": since.date().isoformat(), "files_gone": gone}, as_json, _told_restate)
 
 
+@agent.command()
+@_settings
+@click.option("--url", required=True, help="Where the platform is, such as https://console.example.fr.")
+@click.option("--code", required=True, help="The code that the platform's administrator gave, once.")
+@click.option(
+    "--sources",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of an establishment's sources, or one that holds a folder per UAI.",
+)
+@click.option(
+    "--state", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where key and state are kept."
+)
+@click.option(
+    "--ca", type=click.Path(path_type=Path, dir_okay=False), help="A private authority that vouches for the platform."
+)
+@click.option("--new-key", is_flag=True, help="Make another key: the old one was revoked.")
+@_json
+def enrol(
+    path: Path,
+    url: str,
+    code: str,
+    sources: tuple[Path, ...],
+    folder: Path | None,
+    ca: Path | None,
+    new_key: bool,
+    as_json: bool,
+) -> None:
+    """Make a key, present it with a code, and write settings ready to edit; may be run again when an answer was lost."""
+    from chassis.clock import Clock
+    from services.collector.enrolment import Request, told
+    from services.collector.enrolment import enrol as enrol_agent
+    from services.collector.errors import CollectorError
+
+    request = Request(url, code, path, folder or path.parent, sources, ca, new_key)
+    try:
+        found = asyncio.run(enrol_agent(request, Clock().real_now()))
+    except CollectorError as error:
+        _fail(error, as_json=as_json)
+    _print(told(found), as_json, _told_enrolment)
+
+
+@agent.command("rotate-key")
+@_settings
+@_json
+def rotate_key(path: Path, as_json: bool) -> None:
+    """Make a new key; the platform hears of it with the next hello, signed with the old one, and then the new one signs."""
+    from services.collector.app import rotate_key as rotate
+    from services.collector.errors import CollectorError
+
+    try:
+        found = asyncio.run(rotate(_usable(path)))
+    except CollectorError as error:
+        _fail(error, as_json=as_json)
+    _print(found, as_json, _told_rotation)
+
+
 def _usable(path: Path) -> AgentSettings:
     """Settings without the establishments whose own are wrong: those are told, the others go on."""
     from services.collector.config import read_settings
@@ -170,3 +227,22 @@ def _told_restate(found: dict[str, Any]) -> Iterator[str]:
     for uai, gone in found["files_gone"].items():
         if gone:
             yield f"  {uai}: {len(gone)} files that had been read are gone or end earlier; what they no longer say counts no more"
+
+
+def _told_enrolment(found: dict[str, Any]) -> Iterator[str]:
+    yield f"enrolled as {found['agent']}"
+    yield from (f"  written: {path}" for path in found["written"])
+    for each in found["establishments"]:
+        yield f"  {each['uai']}  {each['name']}: {', '.join(each['families']) or 'nothing granted yet'}"
+        if not each["collected"]:
+            yield "    no convention is in force: nothing is collected"
+        if not each["in_settings"]:
+            yield f"    not in {found['settings']}: add an [[establishment]] for it"
+    yield f"next: say in each folder's agent.toml what is read, then territoriale agent check --settings {found['settings']}"
+
+
+def _told_rotation(found: dict[str, Any]) -> Iterator[str]:
+    if found["replaced"]:
+        yield f"the new key signs from now on; the old one is valid until {found['old_valid_until'] or '-'}"
+    else:
+        yield "the new key is ready: the running agent announces it at its next hello"

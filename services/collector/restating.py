@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
-    from chassis.clock import Clock
     from contracts.catalogue import Grain
+    from services.collector.clock import AgentClock
     from services.collector.config import EstablishmentSettings
     from services.collector.store import Store
 
@@ -39,7 +39,7 @@ class Recounting(JournalSource):
         """Count again; returns the known files that are gone or end earlier, of which lines are missing from now on."""
         store, number = self._store, self._number
         with store.transaction():
-            store.restate(
+            store.restatements.restate(
                 number, self._starts(), now=now.timestamp(), restatement=self._restatement, kept=self._not_ours
             )
             self.turn(now, budget=_EVERYTHING, to_the_end=True)
@@ -90,9 +90,10 @@ class Recounting(JournalSource):
         return 0
 
 
-def recount(establishment: EstablishmentSettings, store: Store, since: date, clock: Clock) -> list[int]:
+def recount(establishment: EstablishmentSettings, store: Store, since: date, clock: AgentClock) -> list[int]:
     """Recount one establishment under a restatement that is higher than any before: the UTC second of this one."""
     number = EstablishmentService(establishment, store).number
-    restatement = max(int(clock.real_now().timestamp()), store.restatement(number) + 1)
+    known = store.memory.knowledge().standing(establishment.uai)
+    restatement = max(int(clock.platform_now().timestamp()), store.restatements.highest(number) + 1, known + 1)
     recounting = Recounting(establishment, number, store, since=since, restatement=restatement)
     return recounting.recount(clock.now())

@@ -18,9 +18,11 @@ from services.collector.access_log.open_sessions import OpenSessions
 from services.collector.census.records import CensusRecords
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
+from services.collector.knowledge import Memory
 from services.collector.local_calendar import Period
 from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, StoredSet
 from services.collector.problems import Problems
+from services.collector.restatements import Restatements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +83,8 @@ class Store:
 
     def _share(self, connection: sqlite3.Connection) -> None:
         self.censuses, self.problems = CensusRecords(connection), Problems(connection)
-        self.open_sessions = OpenSessions(connection)
+        self.open_sessions, self.memory = OpenSessions(connection), Memory(connection)
+        self.restatements = Restatements(connection)
 
     def _prepare(self) -> None:
         run = self._connection.execute
@@ -305,6 +308,11 @@ class Store:
         self._connection.executemany("UPDATE period SET published = max(published, ?) WHERE id = ?", rows)
         self._connection.execute("UPDATE establishment SET acknowledged = ? WHERE id = ?", (real_now, establishment))
 
+    def waiting(self) -> int:
+        """Periods to publish, of all establishments."""
+        query = "SELECT count(*) FROM period WHERE published < revision AND held = 0"
+        return int(self._connection.execute(query).fetchone()[0])
+
     # --- people
 
     def stored_set(self, establishment: int, key: SetKey) -> StoredSet | None:
@@ -361,35 +369,9 @@ class Store:
         self._connection.execute("DELETE FROM people_set WHERE establishment = ? AND purged AND start < ?", key)
         self._connection.execute("DELETE FROM dropped_day WHERE establishment = ? AND day < ?", key)
 
-    # --- restating
-
-    def restate(
-        self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int, kept: str = ""
-    ) -> None:
-        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty; not family `kept`."""
-        run = self._connection.execute
-        for grain, start in since.items():
-            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ? AND family <> ?
-                       AND family NOT LIKE 'observed.%' AND family <> 'diagnostics' AND {_NO_CENSUS}"""
-            key = (establishment, grain, start, kept)
-            run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
-            query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
-            run(query, (restatement, now, *key))
-            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key[:3])
-        run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
-
-    def restatement(self, establishment: int) -> int:
-        """The highest restatement so far."""
-        query = "SELECT coalesce(max(restatement), 0) FROM period WHERE establishment = ?"
-        return int(self._connection.execute(query, (establishment,)).fetchone()[0])
-
     def forget_set(self, people_set: int) -> None:
-        self._forget_sets("id = ?", (people_set,))
-
-    def _forget_sets(self, which: str, values: tuple[object, ...]) -> None:
-        sets = f"SELECT id FROM people_set WHERE {which}"  # noqa: S608 - `which` is one of the above
-        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", values)  # noqa: S608
-        self._connection.execute(f"DELETE FROM people_set WHERE {which}", values)  # noqa: S608
+        self._connection.execute("DELETE FROM person WHERE people_set = ?", (people_set,))
+        self._connection.execute("DELETE FROM people_set WHERE id = ?", (people_set,))
 
 
 def _by_mask(masks: Mapping[int, int]) -> dict[int, list[int]]:

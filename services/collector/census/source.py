@@ -82,7 +82,8 @@ class CensusSource:
             self._store.censuses.save_uncounted(self._number, file, Story())
 
     def _save(self, reading: Reading, today: date, now: float, real_now: float) -> None:
-        restatement = max(int(real_now), self._store.restatement(self._number) + 1)
+        known = self._store.memory.knowledge().standing(self._establishment.uai)
+        restatement = max(int(real_now), self._store.restatements.highest(self._number) + 1, known + 1)
         for file, fault in reading.refused:
             self._store.censuses.save_uncounted(self._number, file, Story(fault))
         for file, census in reading.read:

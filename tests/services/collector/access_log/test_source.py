@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chassis.clock import Clock
 from services.collector.access_log.source import AccessLogSource
 from services.collector.check import _check_one
+from services.collector.clock import AgentClock
 from services.collector.config import AgentSettings, EstablishmentSettings, SourcesSettings, with_neighbours
 from services.collector.restating import recount
 from services.collector.service import EstablishmentService
@@ -322,5 +322,5 @@ def test_check_tells_what_a_log_would_count(school: School) -> None:
 def test_restating_the_journal_leaves_the_log_alone(school: School) -> None:
     write(school.folder / "access.log", [host_first(hit) for hit in session(START)])
     school.read().acknowledge()
-    recount(school.service.settings, school.store, START.date(), Clock(school.now))
+    recount(school.service.settings, school.store, START.date(), AgentClock(school.now))
     assert "web" not in {family for family, _, _ in school.reports()}
