@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.collector.errors import SettingsError, StateInUseError
 from services.collector.keys import KeyRing
-from services.collector.restating import recount
+from services.collector.restating import Recount, recount
 from services.collector.wiring import agent_of
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ async def run_agent(settings: AgentSettings, *, until_idle: bool) -> None:
         await (agent.run_until_idle() if until_idle else agent.run())
 
 
-async def restate(settings: AgentSettings, since: date) -> dict[str, list[int]]:
-    """Count again what lies since a date and publish it; returns, by UAI, the known files that are gone."""
+async def restate(settings: AgentSettings, since: date) -> dict[str, Recount]:
+    """Count again what lies since a date and publish it; returns, by UAI, what the sources no longer tell."""
     async with agent_of(settings) as (agent, store):
         ordered = await agent.meet()
-        gone = {each.uai: recount(each, store, since, ordered.clock) for each in ordered.establishments}
+        done = {each.uai: recount(each, store, since, ordered.clock) for each in ordered.establishments}
         await agent.run_until_idle()
-    return gone
+    return done
 
 
 async def rotate_key(settings: AgentSettings) -> dict[str, Any]:

@@ -24,6 +24,8 @@ _settings = click.option(
     type=click.Path(path_type=Path),
     help="The agent's settings file (TOML).",
 )
+MOST_NAMED = 10
+"""Days told in one line; `--json` has them all."""
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -93,10 +95,16 @@ def restate(path: Path, since: datetime, as_json: bool) -> None:
 
     setup_logs("agent", fmt=os.environ.get("TERRITORIALE_LOG_FORMAT", "text"))
     try:
-        gone = asyncio.run(restate_sources(_usable(path), since.date()))
+        done = asyncio.run(restate_sources(_usable(path), since.date()))
     except CollectorError as error:
         _fail(error, as_json=as_json)
-    _print({"since": since.date().isoformat(), "files_gone": gone}, as_json, _told_restate)
+    found = {
+        "since": since.date().isoformat(),
+        "files_gone": {uai: each.files_gone for uai, each in done.items()},
+        "days_gone": {uai: [day.isoformat() for day in each.days_gone] for uai, each in done.items()},
+        "periods_left": {uai: [f"{g} {start}" for g, start in each.periods_left] for uai, each in done.items()},
+    }
+    _print(found, as_json, _told_restate)
 
 
 @agent.command()
@@ -224,9 +232,17 @@ def told_problems(each: dict[str, Any]) -> Iterator[str]:
 
 def _told_restate(found: dict[str, Any]) -> Iterator[str]:
     yield f"counted again since {found['since']}"
-    for uai, gone in found["files_gone"].items():
-        if gone:
-            yield f"  {uai}: {len(gone)} files that had been read are gone or end earlier; what they no longer say counts no more"
+    for uai, files in found["files_gone"].items():
+        if files:
+            yield f"  {uai}: {len(files)} files that had been read are gone or end earlier"
+        if days := found["days_gone"][uai]:
+            yield f"  {uai}: the sources no longer tell of {len(days)} days, which stay as they were: {_in_short(days)}"
+        if periods := found["periods_left"][uai]:
+            yield f"  {uai}: so do the periods that hold such days: {_in_short(periods)}"
+
+
+def _in_short(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= MOST_NAMED else f"{', '.join(names[:MOST_NAMED])} …"
 
 
 def _told_enrolment(found: dict[str, Any]) -> Iterator[str]:

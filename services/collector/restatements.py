@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from contracts.catalogue import GRAINS, Grain
@@ -9,11 +10,9 @@ from contracts.periods import period_start
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
-    from datetime import date
+    from collections.abc import Iterable
 
-_COUNTED = "family NOT LIKE 'observed.%' AND family <> 'diagnostics' AND family NOT LIKE 'census.%'"
-"""What lines say; observation and diagnostics tell of the agent itself, a census is read again by itself."""
+    from services.collector.counting import Chosen
 
 
 class Restatements:
@@ -42,21 +41,47 @@ class Restatements:
             )
             self._connection.execute(query, (grain, _start(grain, since)))
 
+    def days(self, establishment: int, families: Iterable[str]) -> set[date]:
+        """Days of which something of these families was counted and is kept."""
+        query = "SELECT DISTINCT family, substr(start, 1, 10) FROM period WHERE establishment = ? AND grain IN ('hour', 'day')"
+        wanted = set(families)
+        rows = self._connection.execute(query, (establishment,))
+        return {date.fromisoformat(day) for family, day in rows if family in wanted}
+
+    def dropped(self, establishment: int) -> set[date]:
+        """Days that were dropped and of which something was counted."""
+        query = "SELECT day FROM dropped_day WHERE establishment = ? AND counted"
+        return {date.fromisoformat(day) for (day,) in self._connection.execute(query, (establishment,))}
+
     def restate(
-        self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int, kept: str = ""
+        self, establishment: int, families: Iterable[str], chosen: Chosen, *, now: float, restatement: int
     ) -> None:
-        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty; not family `kept`."""
+        """Start chosen periods of these families again: cells at 0 under a new restatement, sets of people empty."""
+        wanted = set(families)
         run = self._connection.execute
-        for grain, start in since.items():
-            which = f"establishment = ? AND grain = ? AND substr(start, 1, 10) >= ? AND family <> ? AND {_COUNTED}"
-            key = (establishment, grain, start, kept)
-            run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
-            query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
-            run(query, (restatement, now, *key))
-            sets = "SELECT id FROM people_set WHERE establishment = ? AND grain = ? AND start >= ?"
-            run(f"DELETE FROM person WHERE people_set IN ({sets})", key[:3])  # noqa: S608 - a constant
-            run("DELETE FROM people_set WHERE establishment = ? AND grain = ? AND start >= ?", key[:3])
-        run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
+        rows = run("SELECT id, family, grain, start FROM period WHERE establishment = ?", (establishment,)).fetchall()
+        for period, family, grain, start in rows:
+            if family in wanted and chosen(grain, date.fromisoformat(start[:10])):
+                run("UPDATE cell SET count = 0 WHERE period = ?", (period,))
+                query = "UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE id = ?"
+                run(query, (restatement, now, period))
+        if "people" in wanted:
+            self._empty_sets(establishment, chosen)
+
+    def _empty_sets(self, establishment: int, chosen: Chosen) -> None:
+        """What a small profile's month holds for its school year follows the year."""
+        run = self._connection.execute
+        rows = run("SELECT id, grain, start FROM people_set WHERE establishment = ?", (establishment,)).fetchall()
+        for people_set, grain, start in rows:
+            day = date.fromisoformat(start)
+            if chosen("school_year", period_start("school_year", day)) if grain == "held" else chosen(grain, day):
+                run("DELETE FROM person WHERE people_set = ?", (people_set,))
+                run("DELETE FROM people_set WHERE id = ?", (people_set,))
+
+    def take_up(self, establishment: int, days: Iterable[date]) -> None:
+        """Days that were dropped are counted in again."""
+        rows = ((establishment, day.isoformat()) for day in days)
+        self._connection.executemany("DELETE FROM dropped_day WHERE establishment = ? AND day = ?", rows)
 
 
 def _start(grain: Grain, day: date) -> str:

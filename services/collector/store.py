@@ -32,9 +32,14 @@ if TYPE_CHECKING:
     from services.collector.observation import Span
     from services.collector.people import SetKey
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_UPGRADES = {1: "ALTER TABLE dropped_day ADD COLUMN counted INTEGER NOT NULL DEFAULT 1"}
+"""What brings a state of a version to the next one."""
 _NO_CENSUS = "family NOT LIKE 'census.%'"
 """A census stands until a newer one does: no day of it is dropped, nothing of it restated, and its month is not counted in."""
+
+_COUNTED = "family NOT LIKE 'observed.%' AND family <> 'diagnostics'"
+"""What lines say; the others tell of the reading itself."""
 
 _SEE = """INSERT INTO person SELECT ?, value, ? FROM json_each(?) WHERE true
           ON CONFLICT DO UPDATE SET mask = mask | excluded.mask"""
@@ -92,6 +97,9 @@ class Store:
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")  # what is purged of people is overwritten, not only forgotten
         run("PRAGMA cache_size = -4096")
+        version = run("PRAGMA user_version").fetchone()[0]
+        for older in range(version, SCHEMA_VERSION) if version else ():
+            run(_UPGRADES[older])
         self._connection.executescript((files(__package__) / "schema.sql").read_text("utf-8"))
         run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         run("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
@@ -260,12 +268,14 @@ class Store:
 
     def drop_days(self, establishment: int, unchanged_since: float) -> int:
         """Forget the days that did not change since, and that Kafka has; their lines are too old from now on."""
-        query = f"""SELECT substr(start, 1, 10) AS day FROM period WHERE establishment = ? AND grain IN ('hour', 'day')
+        query = f"""SELECT substr(start, 1, 10) AS day, max({_COUNTED}) FROM period WHERE establishment = ? AND grain IN ('hour', 'day')
                    AND {_NO_CENSUS} GROUP BY day HAVING max(changed) <= ? AND min(published >= revision)"""  # noqa: S608 - a constant
-        days = [day for (day,) in self._connection.execute(query, (establishment, unchanged_since))]
-        for day in days:
+        days = self._connection.execute(query, (establishment, unchanged_since)).fetchall()
+        for day, counted in days:
             self._forget(establishment, f"grain IN ('hour', 'day') AND {_NO_CENSUS} AND substr(start, 1, 10) = ?", day)
-            self._connection.execute("INSERT OR IGNORE INTO dropped_day VALUES (?, ?)", (establishment, day))
+            self._connection.execute(
+                "INSERT OR IGNORE INTO dropped_day VALUES (?, ?, ?)", (establishment, day, counted)
+            )
         return len(days)
 
     def _forget(self, establishment: int, which: str, *values: str) -> None:
