@@ -107,6 +107,40 @@ def restate(path: Path, since: datetime, as_json: bool) -> None:
     _print(found, as_json, _told_restate)
 
 
+@agent.command("import")
+@_settings
+@click.option("--school-year", "named", required=True, help="Such as 2015-2016: a school year before the agents.")
+@click.option("--establishment", "only", default="", help="UAI of the only establishment to import.")
+@click.option("--check", "dry_run", is_flag=True, help="Say what would be imported; store and publish nothing.")
+@_json
+def import_(path: Path, named: str, only: str, dry_run: bool, as_json: bool) -> None:
+    """Report censuses and yearly totals of a school year before the agents, from import/<school year>/ beside the sources."""
+    from chassis.logs import setup_logs
+    from services.collector.errors import CollectorError
+    from services.collector.importing import import_year, school_year
+
+    setup_logs("agent", fmt=os.environ.get("TERRITORIALE_LOG_FORMAT", "text"))
+    try:
+        years = asyncio.run(import_year(_usable(path), school_year(named), only=only.upper(), dry_run=dry_run))
+    except CollectorError as error:
+        _fail(error, as_json=as_json)
+    found = {
+        "school_year": named,
+        "ok": not any(year.faults for year in years),
+        "establishments": [
+            {
+                "uai": year.uai,
+                "families": {family: sum(counts.values()) for family, counts in year.counts.items()},
+                "changed": year.changed,
+                "faults": year.faults,
+            }
+            for year in years
+        ],
+    }
+    _print(found, as_json, _told_import)
+    raise SystemExit(0 if found["ok"] else 2)
+
+
 @agent.command()
 @_settings
 @click.option("--url", required=True, help="Where the platform is, such as https://console.example.fr.")
@@ -262,3 +296,12 @@ def _told_rotation(found: dict[str, Any]) -> Iterator[str]:
         yield f"the new key signs from now on; the old one is valid until {found['old_valid_until'] or '-'}"
     else:
         yield "the new key is ready: the running agent announces it at its next hello"
+
+
+def _told_import(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["establishments"]:
+        yield f"{each['uai']}  {found['school_year']}: {', '.join(each['changed']) or 'nothing new'}"
+        yield from (f"  {family:28}{n:>12,}" for family, n in each["families"].items())
+        yield from (f"  refused, {fault}" for fault in each["faults"])
+        if each["faults"]:
+            yield "  nothing of this establishment is imported until every line is right"

@@ -91,3 +91,10 @@ class EnrolmentError(CollectorError):
 
     code = "not_enrolled"
     exit_code = 6
+
+
+class ImportRefusedError(CollectorError):
+    """A year before the agents cannot be imported as it is."""
+
+    code = "import_refused"
+    exit_code = 2

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from typing import TYPE_CHECKING, TextIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 if sys.platform == "win32":
+    import _winapi
     import msvcrt
+    import os
 else:
     import fcntl
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def leave_no_dump() -> None:
@@ -23,14 +27,19 @@ def leave_no_dump() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def on_stop(stop: Callable[[], None]) -> None:
+@contextmanager
+def on_stop(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` in the running loop at SIGTERM and SIGINT (on Windows Ctrl-C, and Ctrl-Break as service wrappers send it)."""
     loop = asyncio.get_running_loop()
     numbers = [signal.SIGTERM, signal.SIGINT]
     if sys.platform == "win32":
         numbers.append(signal.SIGBREAK)
-    for number in numbers:
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+    before = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def lock(file: TextIO) -> bool:
@@ -43,3 +52,12 @@ def lock(file: TextIO) -> bool:
     except OSError:
         return False
     return True
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Open a file that somebody else goes on writing, renaming and deleting: on Windows that has to be allowed by the reader."""
+    if sys.platform == "win32":
+        share = 0x1 | 0x2 | 0x4  # reading, writing, deleting
+        handle = _winapi.CreateFile(str(path), _winapi.GENERIC_READ, share, 0, _winapi.OPEN_EXISTING, 0, 0)
+        return os.fdopen(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY), "rb")
+    return path.open("rb")

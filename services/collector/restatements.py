@@ -10,9 +10,10 @@ from contracts.periods import period_start
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from services.collector.counting import Chosen
+    from services.collector.local_calendar import Period
 
 
 class Restatements:
@@ -47,6 +48,20 @@ class Restatements:
         wanted = set(families)
         rows = self._connection.execute(query, (establishment,))
         return {date.fromisoformat(day) for family, day in rows if family in wanted}
+
+    def replace(
+        self, establishment: int, period: Period, counts: Mapping[int, int], *, now: float, restatement: int
+    ) -> None:
+        """Put these counts in the place of whatever the period held before; it is then to be published."""
+        query = """INSERT INTO period (establishment, family, grain, start, held, changed, restatement)
+                   VALUES (?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO UPDATE SET revision = revision + 1,
+                   changed = excluded.changed, restatement = excluded.restatement RETURNING id"""
+        run = self._connection.execute
+        key = (establishment, period.family, period.grain, period.start)
+        number = run(query, (*key, now, restatement)).fetchone()[0]
+        run("DELETE FROM cell WHERE period = ?", (number,))
+        rows = ((number, code, count) for code, count in counts.items())
+        self._connection.executemany("INSERT INTO cell VALUES (?, ?, ?)", rows)
 
     def dropped(self, establishment: int) -> set[date]:
         """Days that were dropped and of which something was counted."""

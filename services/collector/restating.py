@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from services.collector.store import Store
 
 _EVERYTHING = 2**62
+_COARSE: tuple[Grain, ...] = ("month", "school_year")
 _WITH_HOURS = ("web", "software")
 _COUNTED_IN_JOURNAL = tuple(
     family for family in JOURNAL_FAMILIES if not family.startswith("observed.") and family != "diagnostics"
@@ -57,17 +58,20 @@ class _Plan:
 
     def __init__(self, since: date, known: set[date], told: set[date]) -> None:
         self.since = since
+        self._held = {(grain, period_start(grain, day)) for day in known | told for grain in _COARSE}
         self.gone = {day for day in known - told if day >= period_start("school_year", since)}
         self.left: set[tuple[Grain, date]] = {
             (grain, start)
             for day in self.gone
-            for grain in ("month", "school_year")
+            for grain in _COARSE
             if (start := period_start(grain, day)) >= period_start(grain, since)
         }
 
     def chosen(self, grain: Grain, start: date) -> bool:
         if grain in {"hour", "day"}:
             return start >= self.since and start not in self.gone
+        if (grain, start) not in self._held:
+            return False  # nothing of it was ever counted here: it was imported
         return start >= period_start(grain, self.since) and (grain, start) not in self.left
 
 

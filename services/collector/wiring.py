@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.collector import process
 from services.collector.agent import Agent
+from services.collector.errors import StateUnavailableError
 from services.collector.keys import KeyRing
+from services.collector.orders import orders
 from services.collector.state import open_state
+from services.collector.store import Store
+from services.collector.version import agent_version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from services.collector.agent import Outlet
     from services.collector.config import AgentSettings
     from services.collector.gateway import Gateway
     from services.collector.hello import Greeter
-    from services.collector.store import Store
 
 
 @asynccontextmanager
@@ -29,13 +35,32 @@ async def agent_of(settings: AgentSettings) -> AsyncIterator[tuple[Agent, Store]
     gateway = gateway_of(settings)
     with open_state(settings.state, settings.clock.real_now()) as store:
         agent = Agent(settings, store, outlet_of(settings, gateway, keys), greeter_of(settings, gateway, keys))
-        process.on_stop(agent.stopping.set)
         try:
-            yield agent, store
+            with process.on_stop(agent.stopping.set):
+                yield agent, store
         finally:
             await agent.close()
             if gateway:
                 await gateway.close()
+
+
+@contextmanager
+def looking_at(settings: AgentSettings) -> Iterator[tuple[AgentSettings, Store | None]]:
+    """The settings as they are to be obeyed by what is known, and the state as it stands: nothing is written, nobody is asked."""
+    if not settings.state.exists():
+        yield settings, None
+        return
+    try:
+        with closing(Store(settings.state, read_only=True)) as store:
+            known = store.memory.knowledge()
+            if known.answer is None:
+                yield settings, store
+                return
+            ordered = orders(settings, known, agent_version())
+            clock = settings.clock.corrected(timedelta(seconds=known.ahead))
+            yield replace(settings, establishments=ordered.establishments, clock=clock), store
+    except sqlite3.DatabaseError as error:
+        raise StateUnavailableError(f"{settings.state} cannot be read ({error}): has this agent run yet?") from error
 
 
 def gateway_of(settings: AgentSettings) -> Gateway | None:

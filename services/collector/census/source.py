@@ -10,7 +10,7 @@ from services.collector.census.accounts import small_profiles
 from services.collector.census.faults import NotPutAwayError
 from services.collector.census.folder import discover, put_away, read_newest
 from services.collector.census.records import WHOLE_FOLDER, Story, standing
-from services.collector.local_calendar import oldest_day
+from services.collector.local_calendar import Period, oldest_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,9 +90,8 @@ class CensusSource:
             story = Story(None, census.faults_by_reason, census.faults)
             self._store.censuses.save_counted(self._number, file, census.rows, story)
             if census.day >= oldest_day(today):  # older ones the platform refuses: they come by `agent import`
-                self._store.censuses.report(
-                    self._number, census.family, census.day, census.counts, now=now, restatement=restatement
-                )
+                period = Period(census.family, "day", census.day.isoformat())
+                self._store.restatements.replace(self._number, period, census.counts, now=now, restatement=restatement)
 
     def _learn_small_profiles(self, reading: Reading, records: Iterable[Record], today: date) -> None:
         """The newest accounts of all years decide (rules.md 5).
