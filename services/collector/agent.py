@@ -6,20 +6,34 @@ import asyncio
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from services.collector.errors import CollectorError, NotDeliveredError, StateUnavailableError
+from services.collector.errors import (
+    CollectorError,
+    MessageRefusedError,
+    NotDeliveredError,
+    StateUnavailableError,
+    TooOldError,
+)
+from services.collector.hello import fail, learn, situation_of, warn
+from services.collector.orders import orders
 from services.collector.service import EstablishmentService
+from services.collector.version import agent_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from chassis.clock import Clock
     from contracts.usage_reported import UsageReported
+    from services.collector.clock import AgentClock
     from services.collector.config import AgentSettings, EstablishmentSettings
+    from services.collector.hello import Greeter, Heard
+    from services.collector.knowledge import Knowledge
+    from services.collector.orders import Orders
     from services.collector.store import DuePeriod, Store
 
 TURN_BYTES = 8 * 1024 * 1024
@@ -33,6 +47,12 @@ PATIENCE_UNTIL_IDLE = 120.0
 
 MOST_TOLD = 20
 """Problems of one kind named in the log; `agent status` lists them all."""
+
+_TODO = {
+    413: "a proxy on the way allows smaller bodies than 500 kB: have its limit raised",
+    422: "the platform does not understand this agent: upgrade it, else report this",
+}
+_REPORT = "ask the platform's administrator; it is tried again at each publication"
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -49,32 +69,50 @@ def next_slot(uai: str, cadence: float, now: float) -> float:
     return (now - offset) // cadence * cadence + cadence + offset
 
 
+def _is_hopeless(error: CollectorError) -> bool:
+    return isinstance(error, NotDeliveredError) and error.hopeless
+
+
 class Outlet(Protocol):
-    """Where messages go: Kafka, or whatever stands in its place."""
+    """Where messages go: the gateway, Kafka, or whatever stands in its place."""
 
     async def publish(self, message: UsageReported) -> None:
-        """Deliver one message; `NotDeliveredError` when it was not acknowledged."""
+        """Deliver one message; `NotDeliveredError` when it was not acknowledged, `MessageRefusedError` when it never will be."""
 
     async def close(self) -> None:
         """Let go."""
 
 
 class Agent:
-    """Reads and publishes every establishment of its settings; a fault of one does not stop the others."""
+    """Reads and publishes every establishment that it may; a fault of one does not stop the others.
 
-    def __init__(self, settings: AgentSettings, store: Store, publisher: Outlet) -> None:
-        self._settings, self._store, self._publisher = settings, store, publisher
-        self._clock: Clock = settings.clock
+    `greeter`: says hello where the platform has a door for it; without one the settings alone say what to do.
+    """
+
+    def __init__(
+        self, settings: AgentSettings, store: Store, publisher: Outlet, greeter: Greeter | None = None
+    ) -> None:
+        self._settings, self._store, self._publisher, self._greeter = settings, store, publisher, greeter
+        self._clock: AgentClock = settings.clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._services: dict[str, EstablishmentService] = {}
         self._told: dict[tuple[str, str], list[str]] = {}
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
+        self._orders: Orders
+        self._news = asyncio.Event()
         self.stopping = asyncio.Event()
+        self._obey(store.memory.knowledge())
 
     async def run(self) -> None:
         """Go on until `stopping` is set; what is in hand is finished, or left as it was committed."""
         await self._until_stopped(self._go_on())
+
+    async def meet(self) -> AgentSettings:
+        """Say hello before anything else is done; the settings as they are to be obeyed."""
+        if self._greeter is not None:
+            await self._heard_once(self._real_now() + PATIENCE_UNTIL_IDLE)
+        return replace(self._settings, establishments=self._orders.establishments, clock=self._clock)
 
     async def run_until_idle(self) -> None:
         """Read every source to its end and publish everything; the last failure is raised once patience is over."""
@@ -91,13 +129,84 @@ class Agent:
             await task
 
     async def _go_on(self) -> None:
-        plan = [(0.0, self._next_slot(each), place) for place, each in enumerate(self._settings.establishments)]
-        while plan and not self.stopping.is_set():
+        if self._greeter is None:
+            await self._serve_all()
+            return
+        hello_at = await self._say_hello(FIRST_PAUSE)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_in_touch(*hello_at))
+            tasks.create_task(self._serve_all())
+
+    async def _serve_all(self) -> None:
+        while not self.stopping.is_set():
+            self._news.clear()
+            self._forget_changed()
+            await self._serve_as_ordered(self._orders)
+
+    async def _serve_as_ordered(self, ordered: Orders) -> None:
+        """Turn after turn, until other orders come."""
+        served = ordered.establishments
+        plan = [(0.0, self._next_slot(each), place) for place, each in enumerate(served)]
+        while plan and not self.stopping.is_set() and not self._news.is_set():
             due, publish_at, place = plan[0]
-            await self._wait(due - self._real_now())
+            await self._wait(due - self._real_now(), self._news)
+            if not self.stopping.is_set() and not self._news.is_set():
+                heapreplace(plan, (*await self._serve(served[place], publish_at), place))
+        await self._either(self.stopping, self._news)
+
+    # --- hello
+
+    async def _keep_in_touch(self, hello_at: float, pause: float) -> None:
+        while not self.stopping.is_set():
+            await self._wait(hello_at - self._real_now())
             if not self.stopping.is_set():
-                heapreplace(plan, (*await self._serve(self._settings.establishments[place], publish_at), place))
-        await self.stopping.wait()
+                hello_at, pause = await self._say_hello(pause)
+
+    async def _say_hello(self, pause: float) -> tuple[float, float]:
+        """When to say the next one, and how long to wait should that fail."""
+        try:
+            await self._greet()
+        except CollectorError as error:
+            tell = _log.error if isinstance(error, StateUnavailableError) or error.exit_code > 1 else _log.warning
+            tell(error.code, detail=str(error), retry_in_seconds=pause)
+            return self._real_now() + pause, min(2 * pause, LONGEST_PAUSE)
+        return next_slot(self._settings.agent, self._orders.cadence_seconds, self._real_now()), FIRST_PAUSE
+
+    async def _greet(self) -> None:
+        assert self._greeter
+        situation = await self._off_loop(situation_of, self._store, self._settings.state)
+        try:
+            heard = await self._greeter.greet(situation)
+        except NotDeliveredError as error:
+            await self._off_loop(fail, self._store, str(error), self._clock.real_now())
+            raise
+        await self._learn(heard)
+
+    async def _learn(self, heard: Heard) -> None:
+        before, told = await self._off_loop(self._store.memory.knowledge), self._orders.remarks
+        known = await self._off_loop(learn, self._store, self._settings, heard)
+        self._obey(known)
+        warn(before, known, self._orders.remarks, told)
+        if self._orders.too_old:
+            _log.error(TooOldError.code, minimum=self._orders.too_old, todo="upgrade the agent; it counts and waits")
+
+    def _obey(self, known: Knowledge) -> None:
+        """What is known is what is done, from the next turn on."""
+        if self._greeter:
+            self._clock = self._settings.clock.corrected(timedelta(seconds=known.ahead))
+        ordered = orders(self._settings, known, agent_version())
+        if ordered != getattr(self, "_orders", None):
+            self._orders = ordered
+            self._news.set()
+
+    def _forget_changed(self) -> None:
+        """Services of other orders; between turns, so that nobody is reading their files."""
+        settings = {each.uai: each for each in self._orders.establishments}
+        for service in list(self._services.values()):
+            if settings.get(service.settings.uai) != service.settings:
+                self._forget(service.settings)
+
+    # --- one establishment
 
     async def _serve(self, establishment: EstablishmentSettings, publish_at: float) -> tuple[float, float]:
         """One establishment's turn; returns when its next turn and its next publication are due."""
@@ -120,17 +229,38 @@ class Agent:
         try:
             await self._publish(establishment)
         except NotDeliveredError as error:
-            self._not_before = self._real_now() + self._lengthen_pause()
-            _log.warning(error.code, uai=establishment.uai, detail=str(error), retry_in_seconds=self._pause)
+            wait = max(self._lengthen_pause(), error.retry_after or 0.0)
+            self._not_before = self._real_now() + wait
+            tell = _log.error if error.hopeless else _log.warning
+            tell(error.code, uai=establishment.uai, detail=str(error), retry_in_seconds=wait)
+            await self._off_loop(self._remember, establishment, NotDeliveredError.code, [str(error)])
             return publish_at
+        await self._off_loop(self._remember, establishment, NotDeliveredError.code, [])
         self._pause, self._not_before = FIRST_PAUSE, 0.0
         return self._next_slot(establishment)
 
     async def _settle(self) -> None:
-        for establishment in self._settings.establishments:
+        if self._greeter is not None:
+            await self._heard_once(self._real_now() + PATIENCE_UNTIL_IDLE)
+        for establishment in self._orders.establishments:
             give_up = self._real_now() + PATIENCE_UNTIL_IDLE
             while not self.stopping.is_set() and not await self._settled(establishment, give_up):
                 pass
+
+    async def _heard_once(self, give_up: float) -> None:
+        """Hello comes first; without an answer what was known is obeyed, and where nothing is there is nothing to do."""
+        while not self.stopping.is_set():
+            try:
+                await self._greet()
+            except CollectorError as error:
+                if _is_hopeless(error) or self._real_now() >= give_up:
+                    raise
+                _log.warning(error.code, detail=str(error), retry_in_seconds=self._pause)
+                if not self._orders.waiting:
+                    return
+                await self._wait(self._lengthen_pause())
+            else:
+                return
 
     async def _settled(self, establishment: EstablishmentSettings, give_up: float) -> bool:
         try:
@@ -139,7 +269,7 @@ class Agent:
                 self._pause = FIRST_PAUSE
                 return True
         except CollectorError as error:
-            if self._real_now() >= give_up:
+            if _is_hopeless(error) or self._real_now() >= give_up:
                 raise
             await self._failed(establishment, error)
         return False
@@ -160,6 +290,7 @@ class Agent:
         found = self._services.get(establishment.uai)
         if found is None:
             found = self._services[establishment.uai] = EstablishmentService(establishment, self._store, self._clock)
+        found.clock = self._clock
         return found
 
     def _turn_to_the_end(self, establishment: EstablishmentSettings) -> bool:
@@ -192,12 +323,30 @@ class Agent:
     def _mark(self, establishment: EstablishmentSettings, sent: list[DuePeriod]) -> None:
         self._service(establishment).mark_published(sent, self._real_now())
 
+    def _remember(self, establishment: EstablishmentSettings, event: str, details: list[str]) -> None:
+        """What became of its reports, for `agent status`."""
+        number = self._service(establishment).number
+        if details or self._store.problems.of(number).get(event):
+            with self._store.transaction():
+                self._store.problems.save(number, event, details[:MOST_TOLD])
+
     # --- publication and waiting
 
     async def _publish(self, establishment: EstablishmentSettings) -> None:
+        if self._orders.too_old:
+            raise TooOldError(
+                f"the platform hears {self._orders.too_old} and newer, this is {agent_version()}: upgrade it"
+            )
+        refused = []
         for message, periods in await self._off_loop(self._due_messages, establishment):
-            await self._publisher.publish(message)
-            await self._off_loop(self._mark, establishment, periods)
+            try:
+                await self._publisher.publish(message)
+            except MessageRefusedError as error:
+                refused.append(str(error))
+                _log.error(error.code, uai=establishment.uai, detail=str(error), todo=_TODO.get(error.status, _REPORT))
+            else:
+                await self._off_loop(self._mark, establishment, periods)
+        await self._off_loop(self._remember, establishment, MessageRefusedError.code, refused)
 
     async def _failed(self, establishment: EstablishmentSettings, error: CollectorError) -> None:
         """Say what cannot be done, then wait: nothing is lost, the state and the sources stay where they were."""
@@ -216,13 +365,23 @@ class Agent:
         if service is not None:
             service.close()
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, seconds: float, *events: asyncio.Event) -> None:
+        """So many seconds, or until the agent is to stop or one of the events is set."""
         if seconds > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), seconds)
+                await asyncio.wait_for(self._either(self.stopping, *events), seconds)
+
+    @staticmethod
+    async def _either(*events: asyncio.Event) -> None:
+        tasks = [asyncio.ensure_future(event.wait()) for event in events]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def _real_now(self) -> float:
         return self._clock.real_now().timestamp()
 
     def _next_slot(self, establishment: EstablishmentSettings) -> float:
-        return next_slot(establishment.uai, self._settings.cadence_seconds, self._real_now())
+        return next_slot(establishment.uai, self._orders.cadence_seconds, self._real_now())

@@ -8,19 +8,26 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from chassis.clock import Clock, parse_instant
+from chassis.clock import parse_instant
 from contracts.catalogue import CATALOGUE
 from contracts.uai import InvalidUaiError, parse_uai
+from services.collector.clock import AgentClock
 from services.collector.errors import SettingsError
 from services.collector.files import find
 
 SOURCES_FILE = "agent.toml"
 DEFAULT_CADENCE_SECONDS = 300
 """Five minutes: the resolution that whoever keeps every message could reach (privacy page); seconds in the demonstration."""
+
+
+Outlet = Literal["auto", "https", "kafka"]
+"""How reports leave; `auto`: through the gateway where one is given, else to Kafka."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class GrantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):
@@ -32,9 +39,25 @@ class GrantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Change `bootstrap` when the platform's brokers move."""
+    """Change `bootstrap` when the platform's brokers move.
+
+    `security`: how they are spoken to; `ca`: file of the authority that vouches for them. `user` and the password that stands
+    alone in `password_file` (or in TERRITORIALE_KAFKA_PASSWORD) are for SASL.
+    """
 
     bootstrap: str = ""
+    security: Literal["plain", "tls", "sasl-tls", "sasl"] = "plain"
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    user: str = ""
+    password_file: str = ""
+    ca: str = ""
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`url`: where the platform is; empty for an agent without one. `ca`: file of a private authority that vouches for it."""
+
+    url: str = ""
+    ca: str = ""
 
 
 class _EstablishmentEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +73,9 @@ class _AgentFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: str
     key: str
     cadence_seconds: float = DEFAULT_CADENCE_SECONDS
+    outlet: Outlet = "auto"
+    rotate_key_days: int = 0
+    gateway: GatewaySettings = GatewaySettings()
     kafka: KafkaSettings = KafkaSettings()
     establishment: tuple[dict[str, Any], ...] = ()
 
@@ -133,17 +159,28 @@ class AgentSettings:
     bootstrap: str
     establishments: tuple[EstablishmentSettings, ...]
     refused: tuple[SettingsError, ...] = ()
-    clock: Clock = field(default_factory=Clock)
+    clock: AgentClock = field(default_factory=AgentClock)
+    outlet: Outlet = "auto"
+    rotate_key_days: int = 0
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+
+    @property
+    def publishes_by(self) -> Literal["https", "kafka"]:
+        """The outlet that these settings choose."""
+        if self.outlet != "auto":
+            return self.outlet
+        return "https" if self.gateway.url else "kafka"
 
 
 _T = TypeVar("_T")
+_Files = TypeVar("_Files", GatewaySettings, KafkaSettings)
 
 
 def read_settings(path: Path) -> AgentSettings:
     """Read and check a settings file; `SettingsError` names file and field of a fault that concerns the whole process."""
     found = _convert(path, _read(path), _AgentFile)
-    if found.cadence_seconds <= 0:
-        raise SettingsError(str(path), "cadence_seconds", "must be greater than 0")
+    _check_process(path, found)
     accepted: dict[str, EstablishmentSettings] = {}
     refused: list[SettingsError] = []
     for place, entry in enumerate(found.establishment):
@@ -161,7 +198,37 @@ def read_settings(path: Path) -> AgentSettings:
         establishments=with_neighbours(tuple(accepted.values())),
         refused=tuple(refused),
         clock=_clock(),
+        outlet=found.outlet,
+        rotate_key_days=found.rotate_key_days,
+        gateway=_beside(path, found.gateway, "ca"),
+        kafka=_beside(path, found.kafka, "ca", "password_file"),
     )
+
+
+def _check_process(path: Path, found: _AgentFile) -> None:
+    if found.cadence_seconds <= 0:
+        raise SettingsError(str(path), "cadence_seconds", "must be greater than 0")
+    if found.rotate_key_days < 0:
+        raise SettingsError(str(path), "rotate_key_days", "must be 0 (never) or greater")
+    if found.gateway.url:
+        check_url(str(path), "gateway.url", found.gateway.url)
+    elif found.outlet == "https" or found.rotate_key_days:
+        raise SettingsError(str(path), "gateway.url", "is needed where reports leave by https or keys are rotated")
+
+
+def check_url(file: str, where: str, url: str) -> None:
+    """`SettingsError` unless reports may travel there: encrypted, or within this machine."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in {"https", "http"}:
+        raise SettingsError(file, where, f"{url!r} is no address such as https://console.example.fr")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise SettingsError(file, where, f"{url!r} is not encrypted: https is needed")
+
+
+def _beside(path: Path, settings: _Files, *fields: str) -> _Files:
+    """Files that settings name, relative to their own."""
+    given = {name: str(path.parent / getattr(settings, name)) for name in fields if getattr(settings, name)}
+    return msgspec.structs.replace(settings, **given)
 
 
 def with_neighbours(establishments: tuple[EstablishmentSettings, ...]) -> tuple[EstablishmentSettings, ...]:
@@ -259,11 +326,11 @@ def _field_in(detail: str) -> str:
     return detail.split("`")[1] if "field `" in detail else ""
 
 
-def _clock() -> Clock:
+def _clock() -> AgentClock:
     text = os.environ.get("TERRITORIALE_NOW")
     if not text:
-        return Clock()
+        return AgentClock()
     try:
-        return Clock(parse_instant(text))
+        return AgentClock(parse_instant(text))
     except ValueError as error:
         raise SettingsError("environment", "TERRITORIALE_NOW", str(error)) from None

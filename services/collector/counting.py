@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from contracts.catalogue import CATALOGUE, Grain
-from contracts.periods import period_start
 from services.collector.journal import (
     COMBINATIONS,
     GREATEST_N,
@@ -53,6 +53,8 @@ _BY_NUMBER = tuple(COMBINATIONS.values())
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DIAGNOSTICS = {measure.id: measure.code for measure in CATALOGUE.measures.values() if measure.family == "diagnostics"}
 
+Chosen = Callable[[Grain, date], bool]
+"""Whether the period of a grain that starts on a day is counted again."""
 GrownSet = tuple[SetKey, float, dict[int, int]]
 """A set, when it closes, and the masks that grew by digest."""
 
@@ -103,7 +105,7 @@ class _Hour:
 class Count:
     """Counts the lines of one source of an establishment until `gather` hands over what they add.
 
-    `since`: a recount; only periods that hold this day or later ones are counted, and no diagnostics.
+    `chosen`: a recount; only the periods that it chooses are counted, and no diagnostics.
     """
 
     def __init__(
@@ -116,11 +118,11 @@ class Count:
         dropped: Collection[date],
         heartbeats: Heartbeats,
         newest: float = -math.inf,
-        since: date | None = None,
+        chosen: Chosen | None = None,
         source: str = JOURNAL,
     ) -> None:
         self._establishment, self._small, self._store = establishment, small, store
-        self._zone, self._now, self._dropped, self._since = establishment.zone, now, dropped, since
+        self._zone, self._now, self._dropped, self._chosen = establishment.zone, now, dropped, chosen
         self._today = now.astimezone(self._zone).date()
         self._oldest_accepted = oldest_accepted(self._today, self._zone.key)
         self._in_charge = establishment.sources.connections_source == source
@@ -266,7 +268,7 @@ class Count:
         return day.granted[family]
 
     def _counts(self, grain: Grain, local: LocalDay) -> bool:
-        return self._since is None or local.start(grain) >= period_start(grain, self._since)
+        return self._chosen is None or self._chosen(grain, local.start(grain))
 
     # --- people
 
@@ -325,7 +327,7 @@ class Count:
         for day in self._days.values():
             self._gather_activities(day)
         set_aside = {reason: count for reason, count in self.set_aside.items() if reason}
-        if self._since is None:
+        if self._chosen is None:
             self._gather_diagnostics(set_aside)
         people = self._gather_people()
         gathered = Gathered(dict(self.increments), people, set_aside)

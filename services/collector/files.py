@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from services.collector.errors import UnreadableSourceError
 from services.collector.journal import LONGEST_LINE, instant_of
+from services.collector.process import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,7 +130,7 @@ class Content:
     def __init__(self, path: Path, limit: float = math.inf) -> None:
         self.path, self._left = path, limit
         try:
-            self._file: BinaryIO = path.open("rb")
+            self._file: BinaryIO = open_to_read(path)
             self._gzip = self._file.read(2) == _GZIP
         except OSError as error:
             raise UnreadableSourceError(f"{path}: {error.strerror}") from error

@@ -28,3 +28,7 @@ class Problems:
         for event, detail in self._connection.execute(query, (establishment,)):
             found.setdefault(event, []).append(detail)
         return found
+
+    def number(self) -> int:
+        """How many there are, of all establishments."""
+        return int(self._connection.execute("SELECT count(*) FROM problem").fetchone()[0])

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER, sign
+from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER
 from contracts.usage_reported import TOPIC, encode
 from services.collector.errors import NotDeliveredError
+from services.collector.https_outlet import traceparent
+from services.collector.kafka_security import kafka_security
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from contracts.usage_reported import UsageReported
+    from services.collector.config import KafkaSettings
+    from services.collector.keys import KeyRing
 
 DELIVERY_SECONDS = 30.0
 """How long one message may take before its producer is given up; the state stays marked and is sent again."""
@@ -34,17 +35,18 @@ class Publisher:
     A message may then arrive twice: it is a state, the second changes nothing.
     """
 
-    def __init__(self, bootstrap: str, agent: str, key: Ed25519PrivateKey) -> None:
-        self._bootstrap, self._agent, self._key = bootstrap, agent, key
+    def __init__(self, bootstrap: str, agent: str, keys: KeyRing, settings: KafkaSettings | None = None) -> None:
+        self._bootstrap, self._agent, self._keys = bootstrap, agent, keys
+        self._security = kafka_security(settings) if settings else {}
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, message: UsageReported) -> None:
         """Deliver one message; `NotDeliveredError` when Kafka did not acknowledge it."""
         value = encode(message)
         headers = [
-            (SIGNATURE_HEADER, sign(self._key, value)),
+            (SIGNATURE_HEADER, self._keys.sign(value)),
             (AGENT_HEADER, self._agent.encode()),
-            ("traceparent", _traceparent()),
+            ("traceparent", traceparent()),
         ]
         try:
             async with asyncio.timeout(DELIVERY_SECONDS):
@@ -63,6 +65,7 @@ class Publisher:
                 acks="all",
                 compression_type="zstd",
                 max_request_size=MAX_REQUEST_BYTES,
+                **self._security,
             )
             self._producer = producer
             await producer.start()
@@ -77,8 +80,3 @@ class Publisher:
                     await producer.stop()
             except (KafkaError, OSError, TimeoutError) as error:
                 _log.debug("producer_not_closed", error=repr(error))
-
-
-def _traceparent() -> bytes:
-    """W3C trace context: each message starts a trace, which the platform goes on with."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01".encode()

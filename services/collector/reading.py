@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import ExitStack
@@ -39,6 +40,14 @@ class Signature(NamedTuple):
     size: int
     changed: int
     inode: int
+
+
+def _signature(path: Path) -> Signature:
+    """Of a file, or of a folder that will not open; opening a pipe would wait for whoever writes to it."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise UnreadableSourceError(f"{path}: not a regular file")
+    return Signature(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 class Follower:
@@ -148,8 +157,7 @@ class FollowedSource(ABC):
 
     def _follow_if_changed(self, path: Path) -> None:
         try:
-            status = path.stat()
-            signature = Signature(status.st_size, status.st_mtime_ns, status.st_ino)
+            signature = _signature(path)
             if self._finished.get(path) != signature:
                 self._broken.pop(path, None)
                 self._followers[path] = self._follower(path, signature)

@@ -47,12 +47,13 @@ def report(period: DuePeriod, cells: list[tuple[int, int]], zone: str, earliest:
 def _is_cut(period: DuePeriod, zone: str, earliest: float | None) -> bool:
     """More than a hundredth of the period had passed before the first line: what it counts is not whole.
 
-    Observation and diagnostics tell of the agent itself, a census of one day, whole: these are never cut.
+    Observation and diagnostics tell of the agent itself, a census of one day, whole: these are never cut. Nor is a year that was
+    over before the first line: what stands in it was imported.
     """
     if earliest is None or period.family.startswith(("observed.", "diagnostics", "census.")):
         return False
     start, end = (instant.timestamp() for instant in _bounds(period, zone))
-    return earliest - start > CUT_SHARE * (end - start)
+    return end > earliest > start + CUT_SHARE * (end - start)
 
 
 def _bounds(period: DuePeriod, zone: str) -> tuple[datetime, datetime]:

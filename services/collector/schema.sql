@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS head (
     PRIMARY KEY (file, length)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dropped_day (
-    establishment INTEGER NOT NULL, day TEXT NOT NULL, PRIMARY KEY (establishment, day)
+    establishment INTEGER NOT NULL, day TEXT NOT NULL, counted INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (establishment, day)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS open_sessions (
     establishment INTEGER PRIMARY KEY, state BLOB NOT NULL

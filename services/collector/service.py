@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE
 from contracts.periods import bounds, next_start, school_year_start
 from services.collector import observation, reports
 from services.collector.access_log.source import AccessLogSource
 from services.collector.census.source import CensusSource
+from services.collector.clock import AgentClock
 from services.collector.local_calendar import Period, day_of, oldest_day
 from services.collector.people import LONG_PATIENCE, SetKey, entered
 from services.collector.reading import JournalSource
@@ -39,7 +39,7 @@ class EstablishmentService:
 
     settings: EstablishmentSettings
     store: Store
-    clock: Clock = field(default_factory=Clock)
+    clock: AgentClock = field(default_factory=AgentClock)
     tidy: bool = True
     number: int = field(init=False)
     source: JournalSource = field(init=False)
@@ -55,7 +55,7 @@ class EstablishmentService:
 
     def turn(self, now: datetime, *, budget: int, to_the_end: bool = False) -> bool:
         """Read about `budget` bytes on and bring the periods up to date; True when there is more to read at once."""
-        self.census.turn(now, self.clock.real_now())
+        self.census.turn(now, self.clock.platform_now())
         self._release_held(now)
         stood_at = [each for each in self.sources if each.turn(now, budget=budget, to_the_end=to_the_end)]
         with self.store.transaction():

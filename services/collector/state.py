@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
+from services.collector import process
 from services.collector.errors import StateInUseError, StateUnavailableError
 from services.collector.store import Store
 
@@ -24,10 +24,8 @@ _log = structlog.get_logger(__name__)
 def open_state(path: Path, real_now: datetime) -> Iterator[Store]:
     """The state file, held by this process alone; a corrupt one is set aside and everything is counted again."""
     with _lock(path) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StateInUseError(f"{path} is held by another agent: stop it first") from None
+        if not process.lock(lock):
+            raise StateInUseError(f"{path} is held by another agent: stop it first")
         store = _sound_store(path, real_now)
         try:
             yield store

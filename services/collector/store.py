@@ -18,9 +18,11 @@ from services.collector.access_log.open_sessions import OpenSessions
 from services.collector.census.records import CensusRecords
 from services.collector.errors import StateUnavailableError
 from services.collector.files import KnownHead
+from services.collector.knowledge import Memory
 from services.collector.local_calendar import Period
 from services.collector.people import DAY_PATIENCE, LONG_PATIENCE, StoredSet
 from services.collector.problems import Problems
+from services.collector.restatements import Restatements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,9 +32,14 @@ if TYPE_CHECKING:
     from services.collector.observation import Span
     from services.collector.people import SetKey
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_UPGRADES = {1: "ALTER TABLE dropped_day ADD COLUMN counted INTEGER NOT NULL DEFAULT 1"}
+"""What brings a state of a version to the next one."""
 _NO_CENSUS = "family NOT LIKE 'census.%'"
 """A census stands until a newer one does: no day of it is dropped, nothing of it restated, and its month is not counted in."""
+
+_COUNTED = "family NOT LIKE 'observed.%' AND family <> 'diagnostics'"
+"""What lines say; the others tell of the reading itself."""
 
 _SEE = """INSERT INTO person SELECT ?, value, ? FROM json_each(?) WHERE true
           ON CONFLICT DO UPDATE SET mask = mask | excluded.mask"""
@@ -81,7 +88,8 @@ class Store:
 
     def _share(self, connection: sqlite3.Connection) -> None:
         self.censuses, self.problems = CensusRecords(connection), Problems(connection)
-        self.open_sessions = OpenSessions(connection)
+        self.open_sessions, self.memory = OpenSessions(connection), Memory(connection)
+        self.restatements = Restatements(connection)
 
     def _prepare(self) -> None:
         run = self._connection.execute
@@ -89,6 +97,9 @@ class Store:
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")  # what is purged of people is overwritten, not only forgotten
         run("PRAGMA cache_size = -4096")
+        version = run("PRAGMA user_version").fetchone()[0]
+        for older in range(version, SCHEMA_VERSION) if version else ():
+            run(_UPGRADES[older])
         self._connection.executescript((files(__package__) / "schema.sql").read_text("utf-8"))
         run(f"PRAGMA user_version = {SCHEMA_VERSION}")
         run("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
@@ -257,12 +268,14 @@ class Store:
 
     def drop_days(self, establishment: int, unchanged_since: float) -> int:
         """Forget the days that did not change since, and that Kafka has; their lines are too old from now on."""
-        query = f"""SELECT substr(start, 1, 10) AS day FROM period WHERE establishment = ? AND grain IN ('hour', 'day')
+        query = f"""SELECT substr(start, 1, 10) AS day, max({_COUNTED}) FROM period WHERE establishment = ? AND grain IN ('hour', 'day')
                    AND {_NO_CENSUS} GROUP BY day HAVING max(changed) <= ? AND min(published >= revision)"""  # noqa: S608 - a constant
-        days = [day for (day,) in self._connection.execute(query, (establishment, unchanged_since))]
-        for day in days:
+        days = self._connection.execute(query, (establishment, unchanged_since)).fetchall()
+        for day, counted in days:
             self._forget(establishment, f"grain IN ('hour', 'day') AND {_NO_CENSUS} AND substr(start, 1, 10) = ?", day)
-            self._connection.execute("INSERT OR IGNORE INTO dropped_day VALUES (?, ?)", (establishment, day))
+            self._connection.execute(
+                "INSERT OR IGNORE INTO dropped_day VALUES (?, ?, ?)", (establishment, day, counted)
+            )
         return len(days)
 
     def _forget(self, establishment: int, which: str, *values: str) -> None:
@@ -304,6 +317,11 @@ class Store:
         rows = [(period.revision, period.id) for period in sent]
         self._connection.executemany("UPDATE period SET published = max(published, ?) WHERE id = ?", rows)
         self._connection.execute("UPDATE establishment SET acknowledged = ? WHERE id = ?", (real_now, establishment))
+
+    def waiting(self) -> int:
+        """Periods to publish, of all establishments."""
+        query = "SELECT count(*) FROM period WHERE published < revision AND held = 0"
+        return int(self._connection.execute(query).fetchone()[0])
 
     # --- people
 
@@ -361,35 +379,9 @@ class Store:
         self._connection.execute("DELETE FROM people_set WHERE establishment = ? AND purged AND start < ?", key)
         self._connection.execute("DELETE FROM dropped_day WHERE establishment = ? AND day < ?", key)
 
-    # --- restating
-
-    def restate(
-        self, establishment: int, since: Mapping[str, str], *, now: float, restatement: int, kept: str = ""
-    ) -> None:
-        """Start again what lies since these first days, by grain: cells at 0 under a new restatement, sets empty; not family `kept`."""
-        run = self._connection.execute
-        for grain, start in since.items():
-            which = f"""establishment = ? AND grain = ? AND substr(start, 1, 10) >= ? AND family <> ?
-                       AND family NOT LIKE 'observed.%' AND family <> 'diagnostics' AND {_NO_CENSUS}"""
-            key = (establishment, grain, start, kept)
-            run(f"UPDATE cell SET count = 0 WHERE period IN (SELECT id FROM period WHERE {which})", key)  # noqa: S608
-            query = f"UPDATE period SET restatement = ?, revision = revision + 1, changed = ? WHERE {which}"  # noqa: S608
-            run(query, (restatement, now, *key))
-            self._forget_sets("establishment = ? AND grain = ? AND start >= ?", key[:3])
-        run("DELETE FROM dropped_day WHERE establishment = ? AND day >= ?", (establishment, since["day"]))
-
-    def restatement(self, establishment: int) -> int:
-        """The highest restatement so far."""
-        query = "SELECT coalesce(max(restatement), 0) FROM period WHERE establishment = ?"
-        return int(self._connection.execute(query, (establishment,)).fetchone()[0])
-
     def forget_set(self, people_set: int) -> None:
-        self._forget_sets("id = ?", (people_set,))
-
-    def _forget_sets(self, which: str, values: tuple[object, ...]) -> None:
-        sets = f"SELECT id FROM people_set WHERE {which}"  # noqa: S608 - `which` is one of the above
-        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", values)  # noqa: S608
-        self._connection.execute(f"DELETE FROM people_set WHERE {which}", values)  # noqa: S608
+        self._connection.execute("DELETE FROM person WHERE people_set = ?", (people_set,))
+        self._connection.execute("DELETE FROM people_set WHERE id = ?", (people_set,))
 
 
 def _by_mask(masks: Mapping[int, int]) -> dict[int, list[int]]:

@@ -14,7 +14,7 @@ from services.collector.census.folder import CensusFile, Stamp
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 WHOLE_FOLDER = ""
 """Stands for a file's name where a fault is a dated folder's, or the census folder's."""
@@ -83,19 +83,6 @@ class CensusRecords:
         for fault in faults:
             values = (establishment, fault.day, WHOLE_FOLDER, "", 0, 0, False, 0, msgspec.json.encode(Story(fault)))
             run("INSERT INTO census_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-
-    def report(
-        self, establishment: int, family: str, day: date, counts: Mapping[int, int], *, now: float, restatement: int
-    ) -> None:
-        """Put a census in the place of whatever was counted at its date before; it is then to be published."""
-        query = """INSERT INTO period (establishment, family, grain, start, held, changed, restatement)
-                   VALUES (?, ?, 'day', ?, 0, ?, ?) ON CONFLICT DO UPDATE SET revision = revision + 1,
-                   changed = excluded.changed, restatement = excluded.restatement RETURNING id"""
-        run = self._connection.execute
-        period = run(query, (establishment, family, day.isoformat(), now, restatement)).fetchone()[0]
-        run("DELETE FROM cell WHERE period = ?", (period,))
-        rows = ((period, code, count) for code, count in counts.items())
-        self._connection.executemany("INSERT INTO cell VALUES (?, ?, ?)", rows)
 
     def save_small_profiles(self, establishment: int, month: date, profiles: Iterable[str]) -> None:
         """Profiles that are small from this month on."""

@@ -10,7 +10,7 @@ from services.collector.census.accounts import small_profiles
 from services.collector.census.faults import NotPutAwayError
 from services.collector.census.folder import discover, put_away, read_newest
 from services.collector.census.records import WHOLE_FOLDER, Story, standing
-from services.collector.local_calendar import oldest_day
+from services.collector.local_calendar import Period, oldest_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,16 +82,16 @@ class CensusSource:
             self._store.censuses.save_uncounted(self._number, file, Story())
 
     def _save(self, reading: Reading, today: date, now: float, real_now: float) -> None:
-        restatement = max(int(real_now), self._store.restatement(self._number) + 1)
+        known = self._store.memory.knowledge().standing(self._establishment.uai)
+        restatement = max(int(real_now), self._store.restatements.highest(self._number) + 1, known + 1)
         for file, fault in reading.refused:
             self._store.censuses.save_uncounted(self._number, file, Story(fault))
         for file, census in reading.read:
             story = Story(None, census.faults_by_reason, census.faults)
             self._store.censuses.save_counted(self._number, file, census.rows, story)
             if census.day >= oldest_day(today):  # older ones the platform refuses: they come by `agent import`
-                self._store.censuses.report(
-                    self._number, census.family, census.day, census.counts, now=now, restatement=restatement
-                )
+                period = Period(census.family, "day", census.day.isoformat())
+                self._store.restatements.replace(self._number, period, census.counts, now=now, restatement=restatement)
 
     def _learn_small_profiles(self, reading: Reading, records: Iterable[Record], today: date) -> None:
         """The newest accounts of all years decide (rules.md 5).

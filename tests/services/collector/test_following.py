@@ -259,3 +259,16 @@ def test_cells_only_grow(seed: int) -> None:
                 assert all(after[period].get(code, 0) >= count for code, count in cells.items())
             before = after
         school.store.close()
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(make_school) -> None:
+    """Opening one would wait for whoever writes to it, for ever."""
+    school = make_school(sources=SourcesSettings(journal=("pipe", "pipe.gz", "journal.ndjson")))
+    os.mkfifo(school.folder / "pipe")
+    os.mkfifo(school.folder / "pipe.gz")
+    school.write(connection("2026-11-19T08:00:00+01:00"))
+    school.service.turn(school.now, budget=2**40, to_the_end=True)
+    assert school.counts("web", "day", "2026-11-19") == {"eleve.web.direct": 1}
+    assert school.service.source.problems == [
+        f"{school.folder / name}: not a regular file" for name in ("pipe", "pipe.gz")
+    ]

@@ -18,12 +18,25 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from contracts.signing import verify
 from contracts.usage_reported import TOPIC, UsageReported, decode
 from services.collector.errors import NotDeliveredError
+from services.collector.keys import KeyRing
 from services.collector.publisher import Publisher
 from tests.services.collector.school import NOW, UAI, connection
 from tests.support.wire import Message, create_topics, read_topic
 
 pytestmark = pytest.mark.connected
 KEY = Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyRing:
+    return KeyRing(_write_key(tmp_path))
+
+
+def _write_key(folder: Path) -> Path:
+    path = folder / "agent.key"
+    path.touch(mode=0o600)
+    path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
 
 
 @pytest.fixture
@@ -37,8 +50,8 @@ async def _messages(bootstrap: str, agent: str) -> list[Message]:
     return [each for each in await read_topic(bootstrap, TOPIC) if dict(each.headers)["agent"] == agent.encode()]
 
 
-async def test_a_message_is_keyed_signed_and_traced(topic: str) -> None:
-    publisher = Publisher(topic, "agent-signed", KEY)
+async def test_a_message_is_keyed_signed_and_traced(topic: str, keys: KeyRing) -> None:
+    publisher = Publisher(topic, "agent-signed", keys)
     message = UsageReported("agent-signed", UAI, 1, [])
     await publisher.publish(message)
     await publisher.close()
@@ -50,8 +63,8 @@ async def test_a_message_is_keyed_signed_and_traced(topic: str) -> None:
     assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
 
 
-async def test_a_producer_is_rebuilt_after_a_failure(topic: str) -> None:
-    publisher = Publisher(topic, "agent-rebuilt", KEY)
+async def test_a_producer_is_rebuilt_after_a_failure(topic: str, keys: KeyRing) -> None:
+    publisher = Publisher(topic, "agent-rebuilt", keys)
     await publisher.publish(UsageReported("agent-rebuilt", UAI, 1, []))
     assert publisher._producer
     await publisher._producer.stop()
@@ -63,16 +76,15 @@ async def test_a_producer_is_rebuilt_after_a_failure(topic: str) -> None:
     assert {decode(each.value).catalogue for each in found} == {1, 3}
 
 
-async def test_nobody_there_is_told(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_there_is_told(unused_tcp_port: int, keys: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.collector.publisher.DELIVERY_SECONDS", 0.5)
-    publisher = Publisher(f"127.0.0.1:{unused_tcp_port}", "agent-alone", KEY)
+    publisher = Publisher(f"127.0.0.1:{unused_tcp_port}", "agent-alone", keys)
     with pytest.raises(NotDeliveredError):
         await publisher.publish(UsageReported("agent-alone", UAI, 1, []))
 
 
 def _command(folder: Path, agent: str, bootstrap: str, cadence: float = 300) -> list[str]:
-    (folder / "agent.key").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (folder / "agent.key").chmod(0o600)
+    _write_key(folder)
     (folder / UAI).mkdir()
     (folder / UAI / "agent.toml").write_text('journal = "journal.ndjson"\n')
     (folder / UAI / "journal.ndjson").write_text(connection("2026-11-19T08:00:00+01:00", "canary-1") + "\n")

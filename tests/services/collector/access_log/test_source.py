@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
-from chassis.clock import Clock
 from services.collector.access_log.source import AccessLogSource
 from services.collector.check import _check_one
+from services.collector.clock import AgentClock
 from services.collector.config import AgentSettings, EstablishmentSettings, SourcesSettings, with_neighbours
 from services.collector.restating import recount
 from services.collector.service import EstablishmentService
@@ -319,8 +320,41 @@ def test_check_tells_what_a_log_would_count(school: School) -> None:
     assert date.fromisoformat(told["first"][:10]) == START.date()
 
 
-def test_restating_the_journal_leaves_the_log_alone(school: School) -> None:
+def _states(school: School) -> dict[Any, Any]:
+    return {key: state for key, state in school.states().items() if key[0] == "web"}
+
+
+def test_restating_counts_the_log_again(school: School) -> None:
+    hits, _, _ = made(5)
+    write(school.folder / "access.log", [host_first(hit) for hit in hits])
+    before = _states(school.read())
+    school.acknowledge()
+    recount(school.service.settings, school.store, START.date(), AgentClock(school.now))
+    assert _states(school) == before
+    assert {report.restatement > 0 for key, report in school.reports().items() if key[0] == "web"} == {True}
+
+
+def test_lines_that_wait_are_counted_once_when_they_were_restated_meanwhile(school: School) -> None:
+    """The last minute stands in the reorder buffer, not in any count."""
+    hits, expected, _ = made(6)
+    lines = [host_first(hit) for hit in hits]
+    write(school.folder / "access.log", lines[: len(lines) // 2])
+    school.service.turn(school.now, budget=2**40, to_the_end=False)
+    recount(school.service.settings, school.store, START.date(), AgentClock(school.now))
+    school.service.access_log.close()
+    write(school.folder / "access.log", lines)
+    school.read()
+    counted = sum(sum(cells.values()) for (_, grain, _), (cells, _) in _states(school).items() if grain == "day")
+    assert counted == sum(expected.values())
+
+
+def test_a_rule_that_was_corrected_holds_for_what_was_counted_too(school: School) -> None:
+    """Without an ENT a plain arrival is direct; whoever forgot to say so restates once it is said."""
     write(school.folder / "access.log", [host_first(hit) for hit in session(START)])
-    school.read().acknowledge()
-    recount(school.service.settings, school.store, START.date(), Clock(school.now))
-    assert "web" not in {family for family, _, _ in school.reports()}
+    school.read()
+    assert list(school.counts("web", "day", START.date().isoformat())) == ["eleve.web.unknown"]
+    corrected = replace(
+        school.service.settings, sources=msgspec.structs.replace(school.service.settings.sources, cas=False)
+    )
+    recount(corrected, school.store, START.date(), AgentClock(school.now))
+    assert school.counts("web", "day", START.date().isoformat()) == {"eleve.web.unknown": 0, "eleve.web.direct": 1}

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE
 from services.collector.cli import agent as command
+from services.collector.clock import AgentClock
 from services.collector.config import GrantSettings, SourcesSettings
 from services.collector.small import SmallProfiles
 from services.collector.sources import families_of
@@ -86,7 +86,7 @@ def test_restatements_grow_even_when_the_clock_goes_back(school: School, folder:
     write(folder, "2026-10-05", "comptes", accounts(eleve=7))
     first = restatement(school.read(), "2026-10-05")
 
-    class Earlier(Clock):
+    class Earlier(AgentClock):
         def real_now(self) -> datetime:
             return datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -204,8 +204,8 @@ def test_restating_the_journal_leaves_it_alone(school: School, folder: Path) -> 
     write(folder, "2026-10-05", "comptes", accounts(eleve=50))
     school.read().acknowledge()
     with school.store.transaction():
-        since = dict.fromkeys(("hour", "day", "month", "school_year", "held"), "2026-09-01")
-        school.store.restate(school.service.number, since, now=0.0, restatement=2**33)
+        families = ("web", "people")
+        school.store.restatements.restate(school.service.number, families, lambda *_: True, now=0.0, restatement=2**33)
     assert school.reports() == {}
 
 
