@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -17,56 +15,59 @@ import structlog
 from contracts.catalogue import CATALOGUE, GRAINS, Grain
 from contracts.packed import pack, unpack
 from contracts.periods import BadStartError, next_start, parse_hour, parse_start
-from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER, verify
 from contracts.uai import InvalidUaiError, parse_uai
-from contracts.usage_reported import MAX_COUNT, MalformedMessageError, Report, UsageReported, decode, encode, validate
+from contracts.usage_reported import MalformedMessageError, Report, UsageReported, decode, encode, validate
 from services.aggregator import metrics
-from services.aggregator.cells import Ints, pack_runs
 from services.aggregator.errors import DeadLetterError, RefusedError
 from services.aggregator.keeping import Horizon, horizon
-from services.aggregator.merge import Key, State
-from services.aggregator.registry import Directory
-from services.aggregator.sheet import FAMILY_OF_CODE
+from services.aggregator.periods import HOUR
+from services.aggregator.registry import Directory, overlaps
+from services.aggregator.reports import Period, Reports
+from services.aggregator.shapes import check_cells, fault_of, misshapen
+from services.aggregator.states import State
+from services.aggregator.vouching import UNKNOWN, Record, claimed_agent, proof
 
-HOUR = GRAINS.index("hour")
 NOBODY = ""
 """Counted under no agent: the sender claims none that the registry knows."""
 
 _FAMILIES = {family.name: (family.number, frozenset(family.grains)) for family in CATALOGUE.families.values()}
 _GRAIN_NUMBER = {grain: number for number, grain in enumerate(GRAINS)}
-_CODE_LIMIT = 1 << 16
 _RESTATEMENT_LIMIT = 1 << 40
 _CATALOGUE_LIMIT = 1 << 31
-_FAMILY_NAME = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
+_QUARTER_S = 900
+_ROW_WIDTH = 12
+"""Numbers kept of an accepted report: see `Docket._accept`."""
 
 log = structlog.get_logger()
 
 
-class Record(Protocol):
-    """What is read of an aiokafka ConsumerRecord; `timestamp` is the append time in ms."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
-
-
 class Place(NamedTuple):
-    """A report's start: UTC seconds of an hour, else the ordinal of its first day; and its local days, ordinals, both included."""
+    """Where in time a report is: its local days, ordinals, both included; and how it is stored.
 
-    start: int
+    `day`: ordinal of the UTC day of an hour, else of the first day; `quarter`: of an hour, see `Reports`; `instant`: of an hour,
+    its UTC second.
+    """
+
     first: int
     last: int
+    day: int
+    quarter: int = 0
+    instant: int = 0
+
+
+class Spot(NamedTuple):
+    """A family and a place that the horizon allows: what is the same for the reports of all establishments of a zone."""
+
+    family: int
+    grain: int
+    place: Place
+
+
+class Arrivals(NamedTuple):
+    """The reports to merge, and the periods that their `periods` number."""
+
+    periods: list[Period]
+    reports: Reports
 
 
 class ParkedKey(NamedTuple):
@@ -102,71 +103,80 @@ class DeadLetter(NamedTuple):
 def place(grain: Grain, start: str) -> Place:
     """Read a report's `start`; BadStartError when it is none of its grain."""
     if grain == "hour":
-        instant = parse_hour(start)
-        day = instant.date().toordinal()
-        return Place(int(instant.timestamp()), day, day)
+        return _place_of_hour(start)
     first = parse_start(grain, start)
     try:
-        return Place(first.toordinal(), first.toordinal(), next_start(grain, first).toordinal() - 1)
+        return Place(first.toordinal(), next_start(grain, first).toordinal() - 1, first.toordinal())
     except (ValueError, OverflowError):
         raise BadStartError(f"{start!r} is beyond the calendar") from None
 
 
+def _place_of_hour(start: str) -> Place:
+    local = parse_hour(start)
+    try:
+        utc = local.astimezone(UTC)
+    except OverflowError:
+        raise BadStartError(f"{start!r} is beyond the calendar") from None
+    quarter, rest = divmod(utc.hour * 3600 + utc.minute * 60 + utc.second, _QUARTER_S)
+    if rest:
+        raise BadStartError(f"{start!r}: zones are whole quarters of an hour apart")
+    day = local.date().toordinal()
+    return Place(day, day, utc.date().toordinal(), quarter, int(utc.timestamp()))
+
+
 class Docket:
-    """The verdicts on one flush. Accepted reports are kept as columns; their cells as two flat arrays."""
+    """The verdicts on one flush. Accepted reports are kept as rows of numbers; their cells as two flat arrays."""
 
     def __init__(self, directory: Directory, numbers: Mapping[str, int], now: datetime) -> None:
         self._directory = directory
         self._numbers = numbers
         self._now = now
-        self._keys: list[Key] = []
-        self._headers: list[tuple[int, bool, int]] = []
-        self._sizes: list[int] = []
+        self._uais: dict[str, int] = {}
+        self._spots: dict[tuple[str, str, str, str], Spot] = {}
+        self._rows = array("q")
         self._codes = array("q")
         self._counts = array("q")
-        self._origins: list[tuple[int, int]] = []
-        self._records: Sequence[Record] = ()
+        self._records: list[Record] = []
         self.parked: list[Parked] = []
         self.dead: list[DeadLetter] = []
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.unknown = False
         """Something was met that a newer registry might know."""
 
-    def judge(self, records: Sequence[Record]) -> list[tuple[Key, State]]:
+    def judge(self, records: Sequence[Record]) -> Arrivals:
         """Judge each record; the reports to merge."""
-        self._records = records
-        for index, record in enumerate(records):
-            self._judge(index, record)
-        accepted = self._accepted()
-        for letter in self.dead:
-            self.outcomes[letter.agent, metrics.DEAD_LETTERED, letter.code] += 1
-        return accepted
+        self.hear(records, [proof(self._directory, record) for record in records])
+        return self.arrivals()
 
-    def reconsider(self, parked: Sequence[Parked]) -> list[tuple[Key, State]]:
+    def hear(self, records: Iterable[Record], proofs: Iterable[Exception | None]) -> None:
+        """Judge some records whose signatures were checked (`vouching.proof`)."""
+        for record, failure in zip(records, proofs, strict=True):
+            self._records.append(record)
+            self._judge(len(self._records) - 1, record, failure)
+
+    def reconsider(self, parked: Sequence[Parked]) -> Arrivals:
         """Judge parked reports again (their signature was checked when they came); those that must wait on are in `parked`."""
-        records = [_Waiting.of(report) for report in parked]
-        self._records = records
-        for index, record in enumerate(records):
+        self._records = [_Waiting.of(report) for report in parked]
+        for index, record in enumerate(self._records):
             try:
-                message = decode(record.value)
+                message = decode(record.value or b"")
                 if not self._directory.refusal(message.uai, self._now):
                     self._judge_report(message, message.reports[0], record, (index, 0))
                     continue
             except Exception:  # it could be judged when it came: most likely the registry has lost its agent's key
                 log.exception("A parked report broke its checks and waits on; see that its agent is registered")
             self.parked.append(parked[index])
-        return self._accepted()
+        return self.arrivals()
 
-    def _judge(self, index: int, record: Record) -> None:
-        claimed = _claimed_agent(record)
+    def _judge(self, index: int, record: Record, failure: Exception | None) -> None:
+        claimed = claimed_agent(record)
         agent = claimed if claimed in self._directory.keys else NOBODY
-        vouched = False
+        vouched = failure is None
         try:
-            self._authenticate(claimed, record)
-            vouched = True
-            message = self._read(agent, record)
-            for number, report in enumerate(message.reports):
-                self._judge_report(message, report, record, (index, number))
+            if failure:
+                self.unknown |= getattr(failure, "code", "") in UNKNOWN
+                raise failure  # noqa: TRY301 - judged like what is found below
+            self._judge_reports(self._read(agent, record), record, index)
         except (DeadLetterError, MalformedMessageError) as error:
             self._bury(DeadLetter(record, agent, error.code, str(error), vouched))
         except RefusedError as error:
@@ -176,34 +186,35 @@ class Docket:
             log.exception("A message broke its checks; look at its dead letter", offset=record.offset)
             self._bury(DeadLetter(record, agent, "unexpected", repr(error), vouched))
 
-    def _authenticate(self, agent: str, record: Record) -> None:
-        """Raise unless a key of `agent`, valid when Kafka appended the record, signed it."""
-        if not agent:
-            raise DeadLetterError("no_agent", "no agent header")
-        if agent not in self._directory.keys:
-            self.unknown = True
-            raise DeadLetterError("unknown_agent", f"no agent {agent[:80]!r}")
-        signature = dict(record.headers).get(SIGNATURE_HEADER)
-        if not signature:
-            raise DeadLetterError("no_signature", "no signature header")
-        appended = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        keys = self._directory.public_keys(agent, appended)
-        if not any(verify(key, signature, record.value or b"") for key in keys):
-            self.unknown = True
-            raise DeadLetterError("bad_signature" if keys else "no_valid_key", f"{len(keys)} keys were valid")
-
     def _read(self, agent: str, record: Record) -> UsageReported:
         message = decode(record.value or b"")
         if message.agent != agent:
             raise DeadLetterError("agent_mismatch", "the header and the message name two agents")
         if record.key != message.uai.encode("utf-8", "replace"):
             raise DeadLetterError("key_mismatch", "the key is not the establishment")
-        _check_uai(message.uai)
+        if message.uai not in self._uais:
+            _check_uai(message.uai)
         if not 0 < message.catalogue < _CATALOGUE_LIMIT:
             raise DeadLetterError("bad_catalogue", f"{message.catalogue} is no catalogue version")
         if refusal := self._directory.refusal(message.uai, self._now):
             raise RefusedError(refusal)
         return message
+
+    def _judge_reports(self, message: UsageReported, record: Record, index: int) -> None:
+        """Accept at once what is like a report already accepted and granted; look at the others one by one."""
+        spots, zone = self._spots, self._directory.zones[message.uai]
+        granted = self._directory.granted(message.agent, message.uai)
+        known = message.catalogue <= CATALOGUE.version
+        for number, report in enumerate(message.reports):
+            spot = spots.get((zone, report.family, report.grain, report.start)) if known else None
+            if (
+                spot
+                and report.restatement == 0
+                and overlaps(granted.get(report.family, ()), spot.place.first, spot.place.last)
+            ):
+                self._accept(spot, message, report, record, (index, number))
+            else:
+                self._judge_report(message, report, record, (index, number))
 
     def _judge_report(self, message: UsageReported, report: Report, record: Record, origin: tuple[int, int]) -> None:
         """Sort one report into its outcome; a malformed one raises only after the others had their turn."""
@@ -221,41 +232,48 @@ class Docket:
         family, grains = _FAMILIES.get(report.family, (-1, frozenset()))
         if report.grain not in grains:
             validate(report)
-        where = place(report.grain, report.start)
-        grain = _GRAIN_NUMBER[report.grain]
-        if cause := self._outside_horizon(message, grain, where):
+        where, grain = place(report.grain, report.start), _GRAIN_NUMBER[report.grain]
+        zone = self._directory.zones[message.uai]
+        span = horizon(self._now, zone)
+        granted = self._directory.granted(message.agent, message.uai).get(report.family, ())
+        if cause := outside(span, grain, where):
             self.outcomes[message.agent, *cause] += 1
-        elif not self._directory.granted(message.agent, message.uai, report.family, where.first, where.last):
+        elif not overlaps(granted, where.first, where.last):
+            self._flag_skew(message, span, grain, where)
             self.unknown = True
             self._park(message, report, record, "outside_grants")
         else:
-            self._accept(
-                Key(message.uai, family, grain, where.start, self._numbers[message.agent]), report, record, origin
-            )
+            spot = Spot(family, grain, where)
+            if not self._flag_skew(message, span, grain, where):
+                self._spots[zone, report.family, report.grain, report.start] = spot
+            self._accept(spot, message, report, record, origin)
 
-    def _outside_horizon(self, message: UsageReported, grain: int, where: Place) -> tuple[str, str] | None:
-        span = horizon(self._now, self._directory.zones[message.uai])
-        if outcome := outside(span, grain, where):
-            return outcome
-        if where.start > span.now if grain == HOUR else where.first > span.today:
+    def _flag_skew(self, message: UsageReported, span: Horizon, grain: int, where: Place) -> bool:
+        ahead = where.instant > span.now if grain == HOUR else where.first > span.today
+        if ahead:
             self.outcomes[message.agent, metrics.FLAGGED, "skew"] += 1
-        return None
+        return ahead
 
-    def _accept(self, key: Key, report: Report, record: Record, origin: tuple[int, int]) -> None:
-        size = len(report.cells)
+    def _accept(
+        self, spot: Spot, message: UsageReported, report: Report, record: Record, origin: tuple[int, int]
+    ) -> None:
+        agent = self._numbers[message.agent]
+        uai = self._uais.setdefault(message.uai, len(self._uais))
+        before, size = len(self._codes), len(report.cells)
         if size != len(report.counts):
             validate(report)
         try:
-            codes, counts = array("q", report.cells), array("q", report.counts)
+            self._codes.fromlist(report.cells)
+            self._counts.fromlist(report.counts)
         except OverflowError:
+            del self._codes[before:]
             validate(report)
             raise
-        self._codes += codes
-        self._counts += counts
-        self._sizes.append(size)
-        self._keys.append(key)
-        self._headers.append((report.restatement, report.cut, record.timestamp))
-        self._origins.append(origin)
+        where = spot.place
+        self._rows.extend(
+            (uai, spot.grain, where.day, spot.family, where.quarter, agent, report.restatement, report.cut, record.timestamp, size,
+             *origin)
+        )  # fmt: skip
 
     def _park(self, message: UsageReported, report: Report, record: Record, cause: str) -> None:
         if cause == "newer_catalogue":
@@ -273,33 +291,33 @@ class Docket:
         if not self.dead or self.dead[-1].record is not letter.record:
             self.dead.append(letter)
 
-    def _accepted(self) -> list[tuple[Key, State]]:
+    def arrivals(self) -> Arrivals:
+        """All that was accepted; counts what became of the others. Call it once, when everything was heard."""
+        table = np.array(self._rows, np.int64).reshape(-1, _ROW_WIDTH).T
+        uais, grains, days, families, *_, sizes, records, numbers = table
         codes, counts = np.array(self._codes, np.int64), np.array(self._counts, np.int64)
-        families = np.array([key.family for key in self._keys], np.int64)
-        sizes = np.array(self._sizes, np.int64)
+        periods, places = np.unique((uais << 32) | (grains << 24) | days, return_inverse=True)
+        reports = Reports._make((places, *table[3:7], table[7].astype(np.bool_), table[8], sizes, codes, counts))
         bad = misshapen(codes, counts, sizes, families)
         if bad.any():
-            self._bury_misshapen(np.flatnonzero(bad).tolist())
-            kept = np.repeat(~bad, sizes)
-            codes, counts = codes[kept], counts[kept]
-            sizes = np.where(bad, 0, sizes)
-        packed = pack_runs(codes, counts, sizes)
-        agents = {number: agent for agent, number in self._numbers.items()}
-        accepted = [
-            (key, State(*header, cells))
-            for key, header, cells, wrong in zip(self._keys, self._headers, packed, bad.tolist(), strict=True)
-            if not wrong
-        ]
-        for number, count in Counter(key.agent for key, _ in accepted).items():
-            self.outcomes[agents[number], metrics.ACCEPTED, ""] += count
-        return accepted
+            self._bury_misshapen(zip(records[bad].tolist(), numbers[bad].tolist(), strict=True))
+            reports = reports.where(~bad)
+        self._count(reports)
+        known = list(self._uais)
+        return Arrivals([Period(known[p >> 32], (p >> 24) & 0xFF, p & 0xFF_FFFF) for p in periods.tolist()], reports)
 
-    def _bury_misshapen(self, reports: Iterable[int]) -> None:
+    def _count(self, reports: Reports) -> None:
+        agents = {number: agent for agent, number in self._numbers.items()}
+        for number, count in zip(*np.unique(reports.agents, return_counts=True), strict=True):
+            self.outcomes[agents[int(number)], metrics.ACCEPTED, ""] += int(count)
+        for letter in self.dead:
+            self.outcomes[letter.agent, metrics.DEAD_LETTERED, letter.code] += 1
+
+    def _bury_misshapen(self, origins: Iterable[tuple[int, int]]) -> None:
         """Read the few messages again to name what is wrong in them."""
         buried = {id(letter.record) for letter in self.dead}
-        for index in reports:
-            origin, number = self._origins[index]
-            record = self._records[origin]
+        for index, number in origins:
+            record = self._records[index]
             message = decode(record.value or b"")
             if id(record) not in buried:
                 buried.add(id(record))
@@ -329,10 +347,6 @@ class _Waiting(NamedTuple):
         return _Waiting(state.as_of, key.uai.encode(), encode(message))
 
 
-def _claimed_agent(record: Record) -> str:
-    return (dict(record.headers).get(AGENT_HEADER) or b"").decode("utf-8", "replace")
-
-
 def _check_uai(uai: str) -> None:
     try:
         parsed = parse_uai(uai)
@@ -346,39 +360,6 @@ def outside(span: Horizon, grain: int, where: Place) -> tuple[str, str] | None:
     """The outcome of a report that is too old or too far ahead; None for the others."""
     if where.first < span.floors[grain]:
         return metrics.EXPIRED, GRAINS[grain]
-    if where.start > span.last_instant if grain == HOUR else where.first > span.last_day:
+    if where.instant > span.last_instant if grain == HOUR else where.first > span.last_day:
         return metrics.REFUSED, "future"
     return None
-
-
-def misshapen(codes: Ints, counts: Ints, sizes: Ints, families: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which reports have cells that are unsorted, repeated, of another family, or counts out of range: `validate`, all at once."""
-    reports = np.repeat(np.arange(len(sizes)), sizes)
-    wrong = (counts < 0) | (counts > MAX_COUNT) | (codes < 0) | (codes >= _CODE_LIMIT)
-    wrong |= FAMILY_OF_CODE[np.clip(codes, 0, _CODE_LIMIT - 1)] != families[reports]
-    wrong[1:] |= (codes[1:] <= codes[:-1]) & (reports[1:] == reports[:-1])
-    return np.bincount(reports[wrong], minlength=len(sizes)) > 0
-
-
-def fault_of(report: Report) -> tuple[str, str]:
-    """The name of what `validate` finds wrong."""
-    try:
-        validate(report)
-    except MalformedMessageError as error:
-        return error.code, str(error)
-    return "malformed", "its cells are not as the catalogue says"
-
-
-def check_cells(report: Report) -> None:
-    """What can be checked of a report whose catalogue we do not know yet; MalformedMessageError names the fault."""
-    cells, counts = report.cells, report.counts
-    if not _FAMILY_NAME.fullmatch(report.family):
-        raise MalformedMessageError("unknown_family", "a family's name has other letters")
-    if len(cells) != len(counts):
-        raise MalformedMessageError("lengths_differ", f"{len(cells)} cells, {len(counts)} counts")
-    if any(left >= right for left, right in pairwise(cells)):
-        raise MalformedMessageError("cells_not_ascending", "cells are not sorted and distinct")
-    if cells and not (cells[0] >= 0 and cells[-1] < _CODE_LIMIT):
-        raise MalformedMessageError("cell_not_in_family", "a cell code is out of range")
-    if counts and not (min(counts) >= 0 and max(counts) <= MAX_COUNT):
-        raise MalformedMessageError("bad_count", "a count is negative or beyond measure")

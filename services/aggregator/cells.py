@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 _CODE_BITS = 16
 _COUNT_BITS = 28
 _ROW_LIMIT = 1 << (63 - _CODE_BITS - _COUNT_BITS)
-_WIDTHS = (1, 2, 4, 8)
+_WIDTHS = np.array([1, 2, 4, 8], np.int64)
 _LIMITS = np.array([1 << 8, 1 << 16, 1 << 32], np.int64)
 
 
@@ -71,8 +71,8 @@ def _gather_width(width: int, rows: list[int], packed: list[bytes]) -> Cells:
 
 def greatest(cells: Cells) -> Cells:
     """The greatest count of each (row, code), in order of row and code."""
-    if not cells.rows.size:
-        return NO_CELLS
+    if _is_merged(cells):
+        return cells
     if _fits(cells):
         return _greatest_by_sorting(cells)
     keys, counts, starts = _grouped(cells)
@@ -81,10 +81,16 @@ def greatest(cells: Cells) -> Cells:
 
 def total(cells: Cells) -> Cells:
     """The sum of the counts of each (row, code), in order of row and code; counts may be negative."""
-    if not cells.rows.size:
-        return NO_CELLS
+    if _is_merged(cells):
+        return cells
     keys, counts, starts = _grouped(cells)
     return _keyed(keys[starts], np.add.reduceat(counts, starts))
+
+
+def _is_merged(cells: Cells) -> bool:
+    """Whether each (row, code) is there once, in order: the common case, worth a look before sorting."""
+    keys = (cells.rows << _CODE_BITS) | cells.codes
+    return bool((keys[1:] > keys[:-1]).all())
 
 
 def _fits(cells: Cells) -> bool:
@@ -120,18 +126,21 @@ def scatter(cells: Cells, n: int) -> list[bytes]:
 
 def pack_runs(codes: Ints, counts: Ints, sizes: Ints) -> list[bytes]:
     """Pack consecutive runs of `sizes[i]` cells each, as `contracts.packed.pack` would one by one."""
-    filled = np.flatnonzero(sizes)
-    if not filled.size:
-        return [b""] * len(sizes)
     ends = np.cumsum(sizes)
-    starts = ends - sizes
-    widths = np.zeros(len(sizes), np.int64)
-    widths[filled] = np.searchsorted(_LIMITS, np.maximum.reduceat(counts, starts[filled]), "right")
+    widths = widths_of(counts, sizes)
     as_codes = codes.astype("<u2").tobytes()
-    as_counts = [
-        counts.astype(f"<u{width}").tobytes() if (widths == i).any() else b"" for i, width in enumerate(_WIDTHS)
-    ]
+    as_counts = {width: counts.astype(f"<u{width}").tobytes() for width in np.unique(widths).tolist()}
     return [
-        b"%c%b%b" % (1 << w, as_codes[2 * a : 2 * b], as_counts[w][a << w : b << w]) if b > a else b""
-        for a, b, w in zip(starts.tolist(), ends.tolist(), widths.tolist(), strict=True)
+        b"%c%b%b" % (w, as_codes[2 * a : 2 * b], as_counts[w][w * a : w * b]) if b > a else b""
+        for a, b, w in zip((ends - sizes).tolist(), ends.tolist(), widths.tolist(), strict=True)
     ]
+
+
+def widths_of(counts: Ints, sizes: Ints) -> Ints:
+    """Bytes of the narrowest integer (1, 2, 4 or 8) that holds every count of each of consecutive runs; 1 of an empty run."""
+    widths = np.ones(len(sizes), np.int64)
+    filled = np.flatnonzero(sizes)
+    if filled.size:
+        starts = (np.cumsum(sizes) - sizes)[filled]
+        widths[filled] = _WIDTHS[np.searchsorted(_LIMITS, np.maximum.reduceat(counts, starts), "right")]
+    return widths

@@ -1,91 +1,103 @@
-"""Reports merged by cell-wise maximum: idempotent, commutative, associative, so that any order and any repetition agree. Pure."""
+"""A flush merged by cell-wise maximum in a handful of sorts: idempotent, commutative, associative, so that any order agrees. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from services.aggregator.cells import gather, greatest, scatter
+import numpy as np
 
+from services.aggregator.cells import Ints, greatest
+from services.aggregator.reports import Bools, Reports, join
 
-class Key(NamedTuple):
-    """What one report stands for. `start`: proleptic ordinal of a local date, or UTC seconds for an hour; `agent`: its number."""
-
-    uai: str
-    family: int
-    grain: int
-    start: int
-    agent: int
+_RESTATEMENT_BITS = 40
+"""Room for a restatement (admission refuses a greater one) below a report's number in one integer."""
 
 
-class State(NamedTuple):
-    """Where a report stands. `as_of`: newest Kafka append time seen for its key, ms; `cells`: packed."""
+class Merged(NamedTuple):
+    """`reports`: one of each key, in order of period, family, quarter and agent; `changed`: which are not as they were stored.
 
-    restatement: int
-    cut: bool
-    as_of: int
-    cells: bytes
-
-
-AnyKey = TypeVar("AnyKey", bound=Hashable)
-
-
-class Merged(NamedTuple, Generic[AnyKey]):
-    """The keys whose state changed, and those of arrivals that a higher restatement made void."""
-
-    states: dict[AnyKey, State]
-    lower: list[AnyKey]
-
-
-def merge(stored: Mapping[AnyKey, State], arrivals: Iterable[tuple[AnyKey, State]]) -> Merged[AnyKey]:
-    """Merge `arrivals` into `stored` (which is left alone); a higher restatement replaces, a lower one is ignored.
-
-    `as_of` grows with every arrival, even an ignored one: only so does it not depend on their order.
+    `lower`: which of the arrivals were older than a restatement known before them.
     """
-    heaps, newest, lower = _sort_out(stored, arrivals)
-    states: dict[AnyKey, State] = {}
-    several: list[AnyKey] = []
-    for key, heap in heaps.items():
-        if len(heap) == 1:
-            states[key] = heap[0] if heap[0].as_of == newest[key] else heap[0]._replace(as_of=newest[key])
-        else:
-            several.append(key)
-    for key, cells in zip(several, _combine([{state.cells for state in heaps[key]} for key in several]), strict=True):
-        heap = heaps[key]
-        states[key] = State(heap[0].restatement, any(state.cut for state in heap), newest[key], cells)
-    return Merged({key: state for key, state in states.items() if stored.get(key) != state}, lower)
+
+    reports: Reports
+    changed: Bools
+    lower: Bools
 
 
-def _sort_out(
-    stored: Mapping[AnyKey, State], arrivals: Iterable[tuple[AnyKey, State]]
-) -> tuple[dict[AnyKey, list[State]], dict[AnyKey, int], list[AnyKey]]:
-    """The states of the highest restatement of each key, the newest append time of each, and the keys of ignored arrivals."""
-    heaps: dict[AnyKey, list[State]] = {}
-    newest: dict[AnyKey, int] = {}
-    lower: list[AnyKey] = []
-    for key, state in arrivals:
-        heap = heaps.get(key)
-        if heap is None:
-            known = stored.get(key)
-            heaps[key] = heap = [] if known is None else [known]
-            newest[key] = state.as_of if known is None else known.as_of
-        newest[key] = max(newest[key], state.as_of)
-        if not heap or state.restatement == heap[0].restatement:
-            heap.append(state)
-        elif state.restatement > heap[0].restatement:
-            heaps[key] = [state]
-        else:
-            lower.append(key)
-    return heaps, newest, lower
+def merge(stored: Reports, arrivals: Reports) -> Merged:
+    """Merge `arrivals`, in the order in which they came, into `stored`, which holds a key once.
+
+    A higher restatement replaces, a lower one is ignored; `as_of` grows with every arrival, even an ignored one: only so does
+    it not depend on their order.
+    """
+    both = join(stored, arrivals)
+    if not both.n:
+        return Merged(both, both.cuts, both.cuts)
+    order, first = _by_key(both)
+    number = np.cumsum(first) - 1
+    starts = np.flatnonzero(first)
+    restatements = both.restatements[order]
+    highest = np.maximum.reduceat(restatements, starts)
+    stands = restatements == highest[number]
+    reports = _combined(both, order, number, starts, stands)
+    return Merged(
+        reports._replace(restatements=highest),
+        _changed(stored, reports._replace(restatements=highest), order[starts]),
+        _older(restatements, number, order)[stored.n :],
+    )
 
 
-def _combine(heaps: list[set[bytes]]) -> list[bytes]:
-    """The cell-wise maximum of each heap; the many heaps of one need no arithmetic."""
-    packed = [next(iter(heap)) if len(heap) == 1 else b"" for heap in heaps]
-    several = [row for row, heap in enumerate(heaps) if len(heap) > 1]
-    if several:
-        rows = [place for place, row in enumerate(several) for _ in heaps[row]]
-        cells = greatest(gather(rows, [cells for row in several for cells in heaps[row]]))
-        for row, merged in zip(several, scatter(cells, len(several)), strict=True):
-            packed[row] = merged
-    return packed
+def _by_key(reports: Reports) -> tuple[Ints, Bools]:
+    """The order that brings the reports of one key together, first come first, and where in it each key begins."""
+    agents = np.unique(reports.agents, return_inverse=True)[1]
+    keys = (((reports.periods << 6) | reports.families) << 7 | reports.quarters) << 24 | agents
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    return order, np.append(True, keys[1:] != keys[:-1])
+
+
+def _combined(both: Reports, order: Ints, number: Ints, starts: Ints, stands: Bools) -> Reports:
+    """One report of each key: cells of those that stand by maximum, cut flags of those by or, append times of all by maximum."""
+    lead = order[starts]
+    numbers, alive = np.empty_like(number), np.empty_like(stands)
+    numbers[order], alive[order] = number, stands
+    cells = greatest(both.cells(numbers).where(np.repeat(alive, both.sizes)))
+    return Reports(
+        both.periods[lead],
+        both.families[lead],
+        both.quarters[lead],
+        both.agents[lead],
+        both.restatements[lead],
+        np.logical_or.reduceat(both.cuts[order] & stands, starts),
+        np.maximum.reduceat(both.as_of[order], starts),
+        np.bincount(cells.rows, minlength=len(starts)),
+        cells.codes,
+        cells.counts,
+    )
+
+
+def _changed(stored: Reports, merged: Reports, lead: Ints) -> Bools:
+    """Which of the merged reports are new or not as they were.
+
+    Within a restatement cells only grow, so the same number of cells and the same sum are the same cells.
+    """
+    known = lead < stored.n
+    changed = ~known
+    before = lead[known]
+    old, sums = stored.sums()[before], merged.sums()[known]
+    changed[known] = (
+        (stored.restatements[before] != merged.restatements[known])
+        | (stored.cuts[before] != merged.cuts[known])
+        | (stored.as_of[before] != merged.as_of[known])
+        | (stored.sizes[before] != merged.sizes[known])
+        | (old != sums)
+    )
+    return changed
+
+
+def _older(restatements: Ints, number: Ints, order: Ints) -> Bools:
+    """Which reports came after a higher restatement of the same key."""
+    highest = np.maximum.accumulate((number << _RESTATEMENT_BITS) | restatements) & ((1 << _RESTATEMENT_BITS) - 1)
+    older = np.empty(len(order), np.bool_)
+    older[order] = restatements < highest
+    return older

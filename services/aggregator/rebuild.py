@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import asyncpg
+import numpy as np
 
 from services.aggregator import store
-from services.aggregator.sheet import fold, period_of
+from services.aggregator.bundle import unpack
+from services.aggregator.periods import Periods
+from services.aggregator.sheet import fold
 
 
 async def rebuild(pool: asyncpg.Pool, uais: Iterable[str], progress: Callable[[str, int], None]) -> int:
@@ -23,12 +26,15 @@ async def rebuild(pool: asyncpg.Pool, uais: Iterable[str], progress: Callable[[s
 
 
 async def _rebuild(connection: asyncpg.Connection, uai: str) -> int:
-    reports = await store.all_reports(connection, uai)
-    known = await store.all_sheets(connection, uai)
-    frozen = {key: sheet for key, sheet in known.items() if sheet.frozen}
-    fresh = fold({period_of(key) for key in reports}, reports, frozen)
-    stale = [key for key in known if key not in fresh and key not in frozen]
-    different = {key: sheet for key, sheet in fresh.items() if known.get(key) != sheet}
+    bundles, known = await store.all_periods(connection, uai)
+    periods = Periods([*bundles, *known])
+    numbers = {period: number for number, period in enumerate(periods.known)}
+    reports = unpack([numbers[period] for period in bundles], list(bundles.values()))
+    frozen = {numbers[period]: sheet for period, sheet in known.items() if sheet.frozen}
+    folded = fold(periods, reports, np.ones(reports.n, np.bool_), frozen)
+    fresh = {periods.known[number]: sheet for number, sheet in folded.items()}
+    stale = [period for period, sheet in known.items() if period not in fresh and not sheet.frozen]
+    different = {period: sheet for period, sheet in fresh.items() if known.get(period) != sheet}
     await store.write_sheets(connection, different)
     await store.delete_sheets(connection, stale)
     return len(different) + len(stale)

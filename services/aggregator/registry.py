@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -13,7 +14,7 @@ import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from contracts.registry import AgentKey, Convention, Registry
+from contracts.registry import AgentKey, Convention, Grant, Registry
 from contracts.signing import public_from_text
 
 ASK_AGAIN_AFTER_S = 1.0
@@ -23,17 +24,21 @@ TIMEOUT_S = 10
 DIAGNOSTICS = "diagnostics"
 _FIRST, _LAST = 0, 10_000_000
 
+Spans = tuple[tuple[int, int], ...]
+"""First and last days, both included, as ordinals."""
+_NOTHING: dict[str, Spans] = {}
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Directory:
-    """One snapshot of the registry, by what is looked up. Grants are pairs of first and last day, as ordinals."""
+    """One snapshot of the registry, by what is looked up. Grants: by agent and establishment, then by family."""
 
     version: int = -1
     zones: dict[str, str] = field(default_factory=dict)
     keys: dict[str, list[tuple[AgentKey, Ed25519PublicKey]]] = field(default_factory=dict)
-    grants: dict[tuple[str, str, str], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    grants: dict[tuple[str, str], dict[str, Spans]] = field(default_factory=dict)
     conventions: dict[str, list[Convention]] = field(default_factory=dict)
 
     def refusal(self, uai: str, now: datetime) -> str | None:
@@ -50,12 +55,17 @@ class Directory:
         """The agent's keys that were valid when Kafka appended a message."""
         return [public for key, public in self.keys.get(agent, ()) if key.valid_at(appended)]
 
-    def granted(self, agent: str, uai: str, family: str, first: int, last: int) -> bool:
-        """Whether some day of [first, last] is granted."""
-        for start, end in self.grants.get((agent, uai, family), ()):  # noqa: SIM110 - any() costs twice, for every report
-            if start <= last and first <= end:
-                return True
-        return False
+    def granted(self, agent: str, uai: str) -> Mapping[str, Spans]:
+        """By family, the days that this agent may report of this establishment."""
+        return self.grants.get((agent, uai), _NOTHING)
+
+
+def overlaps(spans: Spans, first: int, last: int) -> bool:
+    """Whether some day of [first, last] is in one of the spans."""
+    for start, end in spans:  # noqa: SIM110 - any() costs twice, for every report
+        if start <= last and first <= end:
+            return True
+    return False
 
 
 def index(registry: Registry) -> Directory:
@@ -63,19 +73,24 @@ def index(registry: Registry) -> Directory:
     conventions: defaultdict[str, list[Convention]] = defaultdict(list)
     for convention in registry.conventions:
         conventions[convention.uai].append(convention)
-    grants: defaultdict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
-    for grant in registry.grants:
-        first = grant.from_day.toordinal() if grant.from_day else _FIRST
-        last = grant.to_day.toordinal() if grant.to_day else _LAST
-        for family in {grant.family, DIAGNOSTICS}:
-            grants[grant.agent, grant.uai, family].append((first, last))
     return Directory(
         registry.version,
         {establishment.uai: establishment.zone for establishment in registry.establishments},
         _index_keys(registry.keys),
-        {key: tuple(spans) for key, spans in grants.items()},
+        _index_grants(registry.grants),
         dict(conventions),
     )
+
+
+def _index_grants(grants: Iterable[Grant]) -> dict[tuple[str, str], dict[str, Spans]]:
+    found: defaultdict[tuple[str, str], dict[str, Spans]] = defaultdict(dict)
+    for grant in grants:
+        first = grant.from_day.toordinal() if grant.from_day else _FIRST
+        last = grant.to_day.toordinal() if grant.to_day else _LAST
+        families = found[grant.agent, grant.uai]
+        for family in {grant.family, DIAGNOSTICS}:
+            families[family] = (*families.get(family, ()), (first, last))
+    return dict(found)
 
 
 def _index_keys(keys: list[AgentKey]) -> dict[str, list[tuple[AgentKey, Ed25519PublicKey]]]:

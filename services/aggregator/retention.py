@@ -11,11 +11,11 @@ import structlog
 
 from chassis.clock import Clock
 from contracts.periods import local_midnight
-from services.aggregator import store
+from services.aggregator import parking_store, store
 from services.aggregator.keeping import ENDED_KEPT, PARKED_KEPT, horizon
+from services.aggregator.periods import DAY, MONTH, SCHOOL_YEAR
 from services.aggregator.registry import Directory, RegistryClient
 from services.aggregator.service import with_retries
-from services.aggregator.sheet import DAY, MONTH, SCHOOL_YEAR
 
 AT_ONCE = 200
 """Establishments purged in one transaction, so that no flush waits long for their locks."""
@@ -40,7 +40,7 @@ class Retention:
         for chunk in _chunks(ended(directory, now) if self._registry.reached else []):
             await with_retries(lambda chunk=chunk: self._forget(chunk))  # type: ignore[misc]
         async with self._pool.acquire() as connection:
-            await store.purge_parked(connection, self._clock.real_now() - PARKED_KEPT)
+            await parking_store.purge_parked(connection, self._clock.real_now() - PARKED_KEPT)
 
     async def _purge(self, uais: Sequence[str], zone: str, now: datetime) -> None:
         hour, day, month, _ = (date.fromordinal(floor) for floor in horizon(now, zone).floors)
@@ -50,7 +50,7 @@ class Retention:
             days = await store.purge_grain(connection, uais, [DAY], day, freeze=[MONTH, SCHOOL_YEAR])
             months = await store.purge_grain(connection, uais, [MONTH, SCHOOL_YEAR], month, freeze=[SCHOOL_YEAR])
         if days or months:
-            log.info("Purged", establishments=len(uais), day_reports=days, month_and_year_reports=months)
+            log.info("Purged", establishments=len(uais), days=days, months_and_years=months)
 
     async def _forget(self, uais: Sequence[str]) -> None:
         async with self._pool.acquire() as connection, connection.transaction():

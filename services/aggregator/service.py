@@ -1,28 +1,40 @@
-"""Merging: one flush is judged, then merged, folded and written under its establishments' locks, one transaction for each thousand."""
+"""Merging: a flush is judged, then merged, folded and written under its establishments' locks, one transaction for each thousand."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import asyncpg
+import numpy as np
 import structlog
 
 from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE, GRAINS
 from contracts.counters_updated import CountersUpdated
-from services.aggregator import metrics, store
-from services.aggregator.admission import HOUR, DeadLetter, Docket, Parked, Record
+from services.aggregator import metrics, parking_store, store
+from services.aggregator.admission import Arrivals, DeadLetter, Docket, Parked
+from services.aggregator.cells import Ints
 from services.aggregator.errors import StoreUnavailableError
-from services.aggregator.merge import Key, State, merge
+from services.aggregator.flush import census_years, flush
+from services.aggregator.periods import HOUR, Periods
 from services.aggregator.registry import Directory, RegistryClient
-from services.aggregator.sheet import censuses, fold, needed, own_sheet, period_of, sheet_grain, touched
+from services.aggregator.reports import Bools, Period
+from services.aggregator.sheet import sheet_grain
+from services.aggregator.states import merge
+from services.aggregator.vouching import Record, proof
 
 ESTABLISHMENTS_AT_ONCE = 1000
 """Locks of one transaction: PostgreSQL has room for a few thousand over all sessions (max_locks_per_transaction)."""
+JUDGED_AT_ONCE = 200
+"""Messages: some ten milliseconds, after which the flush before may take its next step."""
+PROVED_AT_ONCE = 64
+"""Messages a thread takes at a time: enough to be worth it, few enough to share a flush evenly."""
 UNPARKED_AT_ONCE = 50
 """Establishments whose parked reports are read at once: 35 days of an hourly family are some thousand reports of each."""
 RETRY_DELAYS_S: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
@@ -44,8 +56,9 @@ class Flushed:
     changed: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)
     """By UAI: numbers of the families and grains that changed."""
 
-    def note(self, keys: Iterable[Key]) -> None:
-        for uai, family, grain in {(key.uai, key.family, key.grain) for key in keys}:
+    def note(self, changed: Iterable[tuple[Period, int]]) -> None:
+        """Take down periods of which a family changed."""
+        for (uai, grain, _), family in changed:
             families, grains = self.changed.setdefault(uai, (set(), set()))
             families.add(family)
             grains.update((HOUR,) if grain == HOUR else range(sheet_grain(family, grain), len(GRAINS)))
@@ -60,6 +73,15 @@ class Flushed:
             )
 
 
+class Judged(NamedTuple):
+    """A flush before it is written: what to merge, to park and to set aside, and what to count."""
+
+    arrivals: Arrivals
+    parked: list[Parked]
+    dead: list[DeadLetter]
+    outcomes: Counter[tuple[str, str, str]]
+
+
 class Reports:
     """Merges messages into reports and sheets."""
 
@@ -70,27 +92,51 @@ class Reports:
         self._numbered = Directory()
         self._looked_through: Directory | None = None
         self._numbers: dict[str, int] = {}
+        self._provers = ThreadPoolExecutor(os.cpu_count() or 1, "prover")
 
     async def flush(self, records: Sequence[Record]) -> Flushed:
         """Judge, merge and commit; StoreUnavailableError when PostgreSQL stays away. Repeating it changes nothing but counters."""
-        docket, arrivals = await self._judge(records)
-        _alarm(docket.outcomes)
-        flushed = Flushed(dead=docket.dead)
-        chunks = _chunks(arrivals, docket.parked) or [([], [])]
-        for number, (reports, parked) in enumerate(chunks):
-            outcomes = docket.outcomes if number == len(chunks) - 1 else Counter()
-            await with_retries(lambda r=reports, p=parked, o=outcomes: self._merge(r, p, o, flushed))  # type: ignore[misc]
-        return flushed
+        return await self.write(await self.judge(records))
 
-    async def _judge(self, records: Sequence[Record]) -> tuple[Docket, list[tuple[Key, State]]]:
-        docket, arrivals = await self._judge_once(records)
-        if docket.unknown and await self._registry.refresh_for_unknown():
-            docket, arrivals = await self._judge_once(records)
-        return docket, arrivals
+    async def judge(self, records: Sequence[Record]) -> Judged:
+        """What becomes of each message; nothing is kept yet."""
+        judged, unknown = await self._judge_once(records)
+        if unknown and await self._registry.refresh_for_unknown():
+            judged, _ = await self._judge_once(records)
+        return judged
 
-    async def _judge_once(self, records: Sequence[Record]) -> tuple[Docket, list[tuple[Key, State]]]:
+    async def _judge_once(self, records: Sequence[Record]) -> tuple[Judged, bool]:
+        """Signatures first, on all cores; then the rest, letting what else this process does go on in between."""
         docket = Docket(*await self._known(), self._clock.now())
-        return docket, docket.judge(records)
+        proofs = await self._proofs(records)
+        for first in range(0, len(records), JUDGED_AT_ONCE):
+            some = slice(first, first + JUDGED_AT_ONCE)
+            docket.hear(records[some], proofs[some])
+            await asyncio.sleep(0)
+        arrivals = docket.arrivals()
+        return Judged(arrivals, docket.parked, docket.dead, docket.outcomes), docket.unknown
+
+    async def _proofs(self, records: Sequence[Record]) -> list[Exception | None]:
+        directory = self._numbered
+
+        def some(first: int) -> list[Exception | None]:
+            return [proof(directory, record) for record in records[first : first + PROVED_AT_ONCE]]
+
+        if len(records) <= PROVED_AT_ONCE:
+            return some(0)
+        loop = asyncio.get_running_loop()
+        parts = [loop.run_in_executor(self._provers, some, first) for first in range(0, len(records), PROVED_AT_ONCE)]
+        return [each for part in await asyncio.gather(*parts) for each in part]
+
+    async def write(self, judged: Judged) -> Flushed:
+        """Merge and commit what was judged."""
+        _alarm(judged.outcomes)
+        flushed = Flushed(dead=judged.dead)
+        chunks = _chunks(judged.arrivals, judged.parked)
+        for number, (arrivals, parked) in enumerate(chunks):
+            outcomes = judged.outcomes if number == len(chunks) - 1 else Counter()
+            await with_retries(lambda a=arrivals, p=parked, o=outcomes: self._merge(a, p, o, flushed))  # type: ignore[misc]
+        return flushed
 
     async def _known(self) -> tuple[Directory, dict[str, int]]:
         """The registry as it stands, all its agents numbered."""
@@ -105,62 +151,35 @@ class Reports:
             return await store.agent_numbers(connection, agents)
 
     async def _merge(
-        self,
-        arrivals: Sequence[tuple[Key, State]],
-        parked: Sequence[Parked],
-        outcomes: Counter[tuple[str, str, str]],
-        flushed: Flushed,
+        self, arrivals: Arrivals, parked: Sequence[Parked], outcomes: Counter[tuple[str, str, str]], flushed: Flushed
     ) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
-            uais = {key.uai for key, _ in arrivals} | {report.key.uai for report in parked}
+            uais = {period.uai for period in arrivals.periods} | {report.key.uai for report in parked}
             await store.lock(connection, uais)
             counts = outcomes + await self._write(connection, arrivals, flushed)
             counts += await _park(connection, parked)
             await store.count_outcomes(connection, counts)
 
     async def _write(
-        self, connection: asyncpg.Connection, arrivals: Sequence[tuple[Key, State]], flushed: Flushed
+        self, connection: asyncpg.Connection, arrivals: Arrivals, flushed: Flushed
     ) -> Counter[tuple[str, str, str]]:
         """Merge and fold under the locks already taken; what happened besides."""
-        hours = [arrival for arrival in arrivals if arrival[0].grain == HOUR]
-        others = [arrival for arrival in arrivals if arrival[0].grain != HOUR]
-        counts = await self._write_hours(connection, hours, flushed)
-        return counts + await self._write_sheets(connection, others, flushed)
+        if not arrivals.reports.n:
+            return Counter()
+        periods = Periods()
+        arrived = arrivals.reports.moved(periods.add(arrivals.periods))
+        if years := census_years(periods, arrived):
+            periods.add(await store.census_days(connection, years))
+        found = flush(periods, arrived, await store.read(connection, periods.known))
+        await store.write_bundles(connection, found.bundles)
+        await store.write_sheets(connection, found.sheets)
+        flushed.note(found.changed)
+        lower = self._counted(found.lower, metrics.LOWER_RESTATEMENT, "")
+        return lower + self._counted(found.frozen, metrics.REFUSED, "frozen")
 
-    async def _write_hours(
-        self, connection: asyncpg.Connection, arrivals: Sequence[tuple[Key, State]], flushed: Flushed
-    ) -> Counter[tuple[str, str, str]]:
-        known = await store.read_hours(connection, list({period_of(key) for key, _ in arrivals}))
-        merged = merge(known, arrivals)
-        await store.write_hours(connection, merged.states)
-        return self._noted(merged.states, merged.lower, flushed)
-
-    async def _write_sheets(
-        self, connection: asyncpg.Connection, arrivals: Sequence[tuple[Key, State]], flushed: Flushed
-    ) -> Counter[tuple[str, str, str]]:
-        periods = {period_of(key) for key, _ in arrivals}
-        sheets = await store.read_sheets(connection, list(touched(periods)))
-        thawed = [arrival for arrival in arrivals if not _is_frozen(arrival[0], sheets)]
-        known = await store.read_reports(connection, list(needed(periods)))
-        known |= await store.read_censuses(connection, list(censuses(periods)))
-        merged = merge(known, thawed)
-        known |= merged.states
-        folded = fold({period_of(key) for key in merged.states}, known, sheets)
-        await store.write_reports(connection, merged.states)
-        await store.write_sheets(connection, folded)
-        counts = self._noted(merged.states, merged.lower, flushed)
-        if len(thawed) < len(arrivals):
-            frozen = [key for key, _ in arrivals if _is_frozen(key, sheets)]
-            counts += self._counted(frozen, metrics.REFUSED, "frozen")
-        return counts
-
-    def _noted(self, states: dict[Key, State], lower: Sequence[Key], flushed: Flushed) -> Counter[tuple[str, str, str]]:
-        flushed.note(states)
-        return self._counted(lower, metrics.LOWER_RESTATEMENT, "")
-
-    def _counted(self, keys: Sequence[Key], outcome: str, cause: str) -> Counter[tuple[str, str, str]]:
-        agents = {number: agent for agent, number in self._numbers.items()} if keys else {}
-        return Counter((agents[key.agent], outcome, cause) for key in keys)
+    def _counted(self, agents: Ints, outcome: str, cause: str) -> Counter[tuple[str, str, str]]:
+        names = {number: agent for agent, number in self._numbers.items()} if agents.size else {}
+        return Counter((names[agent], outcome, cause) for agent in agents.tolist())
 
     async def refresh(self) -> bool:
         """Ask identity for news; whether parked reports were last looked through under another registry than the one that stands.
@@ -174,7 +193,7 @@ class Reports:
         """Merge the parked reports that a grant, a convention or an upgrade has let in."""
         flushed, directory = Flushed(), self._registry.directory
         async with self._pool.acquire() as connection:
-            uais = await store.parked_uais(connection, CATALOGUE.version)
+            uais = await parking_store.parked_uais(connection, CATALOGUE.version)
         for first in range(0, len(uais), UNPARKED_AT_ONCE):
             chunk = uais[first : first + UNPARKED_AT_ONCE]
             await with_retries(lambda chunk=chunk: self._unpark(chunk, flushed))  # type: ignore[misc]
@@ -185,23 +204,18 @@ class Reports:
         docket = Docket(*await self._known(), self._clock.now())
         async with self._pool.acquire() as connection, connection.transaction():
             await store.lock(connection, uais)
-            parked = await store.parked_of(connection, uais, CATALOGUE.version)
+            parked = await parking_store.parked_of(connection, uais, CATALOGUE.version)
             arrivals = docket.reconsider(parked)
             waiting = {report.key for report in docket.parked}
             gone = [report.key for report in parked if report.key not in waiting]
             if not gone:
                 return
             counts = await self._write(connection, arrivals, flushed)
-            await store.delete_parked(connection, gone)
+            await parking_store.delete_parked(connection, gone)
             counts += Counter({key: n for key, n in docket.outcomes.items() if key[1] != metrics.PARKED})
             counts += Counter((letter.agent, metrics.REFUSED, letter.code) for letter in docket.dead)
             await store.count_outcomes(connection, counts)
             log.info("Parked reports let in", reports=len(arrivals), dropped=len(gone) - len(arrivals))
-
-
-def _is_frozen(key: Key, sheets: dict[Any, Any]) -> bool:
-    sheet = sheets.get(own_sheet(period_of(key)))
-    return sheet is not None and sheet.frozen
 
 
 def _alarm(outcomes: Counter[tuple[str, str, str]]) -> None:
@@ -218,26 +232,36 @@ async def _park(connection: asyncpg.Connection, parked: Sequence[Parked]) -> Cou
     if not parked:
         return Counter()
     newest = {report.key: report for report in sorted(parked, key=lambda report: report.catalogue)}
-    known = await store.read_parked(connection, list(newest))
+    known = await parking_store.read_parked(connection, list(newest))
     merged = merge(known, [(report.key, report.state) for report in parked])
-    await store.write_parked(connection, [newest[key]._replace(state=state) for key, state in merged.states.items()])
+    await parking_store.write_parked(
+        connection, [newest[key]._replace(state=state) for key, state in merged.states.items()]
+    )
     return Counter((key.agent, metrics.LOWER_RESTATEMENT, "") for key in merged.lower)
 
 
-def _chunks(
-    arrivals: Sequence[tuple[Key, State]], parked: Sequence[Parked]
-) -> list[tuple[list[tuple[Key, State]], list[Parked]]]:
-    """Cut a flush by establishments, so that no transaction takes more locks than PostgreSQL has."""
-    uais = dict.fromkeys([*(key.uai for key, _ in arrivals), *(report.key.uai for report in parked)])
+def _chunks(arrivals: Arrivals, parked: Sequence[Parked]) -> list[tuple[Arrivals, list[Parked]]]:
+    """Cut a flush by establishments, so that no transaction takes more locks than PostgreSQL has; one chunk at least."""
+    uais = dict.fromkeys([*(period.uai for period in arrivals.periods), *(report.key.uai for report in parked)])
     chunk_of = {uai: place // ESTABLISHMENTS_AT_ONCE for place, uai in enumerate(uais)}
-    chunks: list[tuple[list[tuple[Key, State]], list[Parked]]] = [
-        ([], []) for _ in range(-(-len(uais) // ESTABLISHMENTS_AT_ONCE))
+    n = max(1, -(-len(uais) // ESTABLISHMENTS_AT_ONCE))
+    if n == 1:
+        return [(arrivals, list(parked))]
+    of_report = np.array([chunk_of[period.uai] for period in arrivals.periods], np.int64)[arrivals.reports.periods]
+    return [
+        (
+            _only(arrivals, of_report == number),
+            [report for report in parked if chunk_of[report.key.uai] == number],
+        )
+        for number in range(n)
     ]
-    for arrival in arrivals:
-        chunks[chunk_of[arrival[0].uai]][0].append(arrival)
-    for report in parked:
-        chunks[chunk_of[report.key.uai]][1].append(report)
-    return chunks
+
+
+def _only(arrivals: Arrivals, mask: Bools) -> Arrivals:
+    """The reports under `mask` and their periods."""
+    reports = arrivals.reports.where(mask)
+    numbers, places = np.unique(reports.periods, return_inverse=True)
+    return Arrivals([arrivals.periods[number] for number in numbers.tolist()], reports._replace(periods=places))
 
 
 async def with_retries(work: Callable[[], Awaitable[T]]) -> T:

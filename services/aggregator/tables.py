@@ -1,8 +1,8 @@
 """Schema `usage`: states as agents report them, sheets folded from them, what waits and what was refused.
 
-Packed columns are `contracts.packed`: stored outside pglz (STORAGE EXTERNAL) and in the row's page up to 8,160 bytes
-(toast_tuple_target), because unpacking is what every read does. Not partitioned: grain and period would be the keys
-(purges would become DROP), once one table no longer fits one machine's memory.
+Packed columns are `contracts.packed`, and `bundle` for all reports of a period. They are stored without pglz (STORAGE EXTERNAL)
+and in the row's page up to 8,160 bytes (toast_tuple_target), because unpacking is what every read does. Not partitioned: grain
+and period would be the keys (purges would become DROP), once one table no longer fits one machine's memory.
 """
 
 from __future__ import annotations
@@ -39,34 +39,15 @@ agents = Table(
     comment="Short numbers of the agents, so that a report's key stays small.",
 )
 
-reports = Table(
-    "reports",
+bundles = Table(
+    "bundles",
     metadata,
     Column("uai", Text(collation="C"), primary_key=True),
-    Column("family", SmallInteger, primary_key=True, autoincrement=False),
     Column("grain", SmallInteger, primary_key=True, autoincrement=False),
     Column("start", Date, primary_key=True),
-    Column("agent", Integer, primary_key=True, autoincrement=False),
-    Column("restatement", BigInteger, nullable=False),
-    Column("cut", Boolean, nullable=False),
-    Column("as_of", DateTime(timezone=True), nullable=False),
-    Column("cells", LargeBinary, nullable=False),
-    comment="Day, month and school-year reports: the greatest state known; `as_of` is the newest Kafka append time seen.",
-)
-
-hours = Table(
-    "hours",
-    metadata,
-    Column("uai", Text(collation="C"), primary_key=True),
-    Column("family", SmallInteger, primary_key=True, autoincrement=False),
-    Column("start", DateTime(timezone=True), primary_key=True),
-    Column("agent", Integer, primary_key=True, autoincrement=False),
-    Column("restatement", BigInteger, nullable=False),
-    Column("cut", Boolean, nullable=False),
-    Column("as_of", DateTime(timezone=True), nullable=False),
-    Column("total", BigInteger, nullable=False),
-    Column("cells", LargeBinary, nullable=False),
-    comment="Hour reports, keyed by UTC instant; never folded. `total` is the sum of the counts; agents are added up.",
+    Column("families", BigInteger, nullable=False),
+    Column("reports", LargeBinary, nullable=False),
+    comment="All reports of one establishment and period, packed; of hours those of a UTC day. `families`: bit n = family number n.",
 )
 
 sheets = Table(
@@ -127,4 +108,35 @@ cells = Table(
     Column("access", Text, nullable=False),
     Column("level", Text, nullable=False),
     comment="Names of the catalogue's cells, written again at each start, for operators who read rows.",
+)
+
+views = MetaData(schema=SCHEMA)
+"""The same reports one row each, for operators and for reads of a few: views over `bundles`."""
+
+reports = Table(
+    "reports",
+    views,
+    Column("uai", Text(collation="C"), primary_key=True),
+    Column("family", SmallInteger, primary_key=True, autoincrement=False),
+    Column("grain", SmallInteger, primary_key=True, autoincrement=False),
+    Column("start", Date, primary_key=True),
+    Column("agent", Integer, primary_key=True, autoincrement=False),
+    Column("restatement", BigInteger, nullable=False),
+    Column("cut", Boolean, nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("cells", LargeBinary, nullable=False),
+)
+
+hours = Table(
+    "hours",
+    views,
+    Column("uai", Text(collation="C"), primary_key=True),
+    Column("family", SmallInteger, primary_key=True, autoincrement=False),
+    Column("start", DateTime(timezone=True), primary_key=True),
+    Column("agent", Integer, primary_key=True, autoincrement=False),
+    Column("restatement", BigInteger, nullable=False),
+    Column("cut", Boolean, nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("cells", LargeBinary, nullable=False),
 )

@@ -28,15 +28,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import NULLTYPE
 
 from contracts.catalogue import CATALOGUE, GRAINS
+from services.aggregator.bundle import unpack
+from services.aggregator.cells import Ints
 from services.aggregator.query.freshness import Observed
 from services.aggregator.query.hourly import Hours
 from services.aggregator.query.observation import ACCESS_LOG, JOURNAL
 from services.aggregator.query.sheets import Batch, Span
-from services.aggregator.tables import hours, reports, sheets
+from services.aggregator.reports import Bools, Period, Reports
+from services.aggregator.states import as_states
+from services.aggregator.tables import bundles, sheets
 
 _UAIS = bindparam("uais", type_=ARRAY(Text))
-_NEWEST = 4
-"""Reports looked at per source to find its last observed minute: two agents on a day that changes hands, and the day before."""
+_NEWEST = 2
+"""Days looked at per source to find its last observed minute: the newest may hold no minute yet."""
 
 
 def _is_asked(column: ColumnElement[str]) -> ColumnElement[bool]:
@@ -90,63 +94,66 @@ MANY = 100
 async def read_hours(
     connection: AsyncConnection, uais: Sequence[str], families: Iterable[str], first: datetime, end: datetime
 ) -> list[Hours]:
-    """The hour reports that start in [first, end), packed by PostgreSQL: half a million hours stay quick."""
-    start, total = func.timestamptz_send(hours.c.start), func.int8send(hours.c.total)
-    packed = start.op("||")(total).op("||")(func.boolsend(hours.c.cut))
+    """The hour reports that start in [first, end): a row holds those of a UTC day, so half a million hours stay quick."""
+    numbers = [CATALOGUE.families[family].number for family in families]
     wanted = (
-        select(hours.c.uai, hours.c.family, func.string_agg(packed, literal(b"")).label("reports"))
+        select(bundles.c.uai, bundles.c.start, bundles.c.reports)
         .where(
-            hours.c.start >= first,
-            hours.c.start < end,
-            hours.c.family.in_([CATALOGUE.families[family].number for family in families]),
-            _is_asked(hours.c.uai),
+            bundles.c.grain == GRAINS.index("hour"),
+            bundles.c.start >= first.astimezone(UTC).date(),
+            bundles.c.start <= end.astimezone(UTC).date(),
+            bundles.c.families.op("&")(sum(1 << number for number in numbers)) != 0,
+            _is_asked(bundles.c.uai),
         )
-        .group_by(hours.c.uai, hours.c.family)
+        .order_by(bundles.c.uai)
     )
-    by_family: dict[int, list[tuple[str, bytes]]] = {}
-    for uai, family, packed_hours in await connection.execute(wanted, {"uais": uais}):
-        by_family.setdefault(family, []).append((uai, packed_hours))
-    return [_hours(family, rows) for family, rows in by_family.items()]
+    rows = (await connection.execute(wanted, {"uais": uais})).all()
+    if not rows:
+        return []
+    found, days, packed = zip(*rows, strict=True)
+    reports = unpack(range(len(packed)), packed).in_order()
+    midnights = np.array(days, "datetime64[s]").astype(np.int64)
+    starts = midnights[reports.periods] + reports.quarters * 900
+    asked = (starts >= first.timestamp()) & (starts < end.timestamp())
+    return [_hours(number, found, reports, starts, asked & (reports.families == number)) for number in numbers]
 
 
-_STORED_HOUR = np.dtype([("start", ">i8"), ("total", ">i8"), ("cut", "?")])
-"""PostgreSQL's own bytes: microseconds since 2000 in UTC, connections, whether the report is cut."""
-_2000 = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
-
-
-def _hours(family: int, rows: Sequence[tuple[str, bytes]]) -> Hours:
-    uais, packed = zip(*rows, strict=True)
-    reports = np.frombuffer(b"".join(packed), _STORED_HOUR)
-    return Hours(
-        family,
-        uais,
-        [len(part) // _STORED_HOUR.itemsize for part in packed],
-        reports["start"] // 1_000_000 + _2000,
-        reports["total"].astype(np.float64),
-        reports["cut"],
-    )
+def _hours(family: int, uais: Sequence[str], reports: Reports, starts: Ints, asked: Bools) -> Hours:
+    """Hours of one family; `uais` in order, one of each row that was read."""
+    names, lines = np.unique(uais, return_inverse=True)
+    sizes = np.bincount(lines[reports.periods[asked]], minlength=len(names))
+    totals = reports.sums()[asked].astype(np.float64)
+    filled = np.flatnonzero(sizes)
+    return Hours(family, names[filled].tolist(), sizes[filled].tolist(), starts[asked], totals, reports.cuts[asked])
 
 
 async def read_last_observed(connection: AsyncConnection, uais: Sequence[str]) -> list[Observed]:
     """The newest day reports of each source of each establishment: a few of them, since agents may share a day."""
-    rows = await connection.execute(union_all(*map(_newest, (JOURNAL, ACCESS_LOG))), {"uais": uais})
-    return [Observed(row.uai, row.family, row.start, row.cells) for row in rows]
+    rows = (await connection.execute(union_all(*map(_newest, (JOURNAL, ACCESS_LOG))), {"uais": uais})).all()
+    periods = [Period(row.uai, GRAINS.index("day"), row.start.toordinal()) for row in rows]
+    reports = unpack(range(len(rows)), [row.reports for row in rows])
+    asked = np.array([CATALOGUE.families[row.family].number for row in rows], np.int64)
+    names = {family.number: family.name for family in CATALOGUE.families.values()}
+    return [
+        Observed(key.uai, names[key.family], date.fromordinal(key.start), state.cells)
+        for key, state in as_states(periods, reports.where(reports.families == asked[reports.periods]))
+    ]
 
 
 def _newest(family: str) -> Select[tuple[str, str, date, bytes]]:
     asked = func.unnest(_UAIS).table_valued("uai", name="asked").render_derived()
     newest = (
-        select(reports.c.start, reports.c.cells)
+        select(bundles.c.start, bundles.c.reports)
         .where(
-            reports.c.uai == asked.c.uai,
-            reports.c.family == CATALOGUE.families[family].number,
-            reports.c.grain == GRAINS.index("day"),
+            bundles.c.uai == asked.c.uai,
+            bundles.c.grain == GRAINS.index("day"),
+            bundles.c.families.op("&")(1 << CATALOGUE.families[family].number) != 0,
         )
-        .order_by(reports.c.start.desc())
+        .order_by(bundles.c.start.desc())
         .limit(_NEWEST)
         .lateral("newest")
     )
-    return select(asked.c.uai, literal(family).label("family"), newest.c.start, newest.c.cells).join_from(
+    return select(asked.c.uai, literal(family).label("family"), newest.c.start, newest.c.reports).join_from(
         asked, newest, true()
     )
 

@@ -18,6 +18,7 @@ from contracts.usage_reported import MAX_MESSAGE_BYTES, Report, UsageReported
 from services.aggregator import metrics
 from services.aggregator.admission import Docket
 from services.aggregator.registry import index
+from services.aggregator.states import as_states
 from tests.services.aggregator.stage import HOURLY, NOW, OTHER_UAI, UAI, WEB, Agent, registry, report
 
 APPENDED = int(NOW.timestamp() * 1000)
@@ -45,7 +46,7 @@ def signed(value: bytes, *, by: Agent = AGENT, **more: object) -> Record:
 
 def judged(*records: Record, snapshot: Registry | None = None, now: datetime = NOW) -> tuple[Docket, dict[str, int]]:
     docket = Docket(index(snapshot or registry([AGENT])), NUMBERS, now)
-    docket.accepted = docket.judge(records)  # type: ignore[attr-defined]
+    docket.accepted = list(as_states(*docket.judge(records)))  # type: ignore[attr-defined]
     assert {key[1] for key in docket.outcomes} <= metrics.MEANINGS.keys()
     return docket, {".".join(filter(None, key[1:])): count for key, count in docket.outcomes.items()}
 
@@ -285,17 +286,17 @@ def test_a_newer_catalogue_is_parked_whatever_it_holds():
 def test_parked_reports_are_reconsidered():
     docket, _ = judged(signed(AGENT.message(GOOD)), snapshot=registry([AGENT], grants=[]))
     again = Docket(index(registry([AGENT])), NUMBERS, NOW)
-    assert again.reconsider(docket.parked) == judged(signed(AGENT.message(GOOD)))[0].accepted  # type: ignore[attr-defined]
+    assert list(as_states(*again.reconsider(docket.parked))) == judged(signed(AGENT.message(GOOD)))[0].accepted  # type: ignore[attr-defined]
     ended = registry([AGENT], conventions=[Convention("test", UAI, "joint", valid_to=NOW)])
     waiting = Docket(index(ended), NUMBERS, NOW)
-    assert (waiting.reconsider(docket.parked), waiting.parked) == ([], docket.parked)
+    assert (list(as_states(*waiting.reconsider(docket.parked))), waiting.parked) == ([], docket.parked)
 
 
 def test_a_parked_report_that_breaks_its_checks_waits_and_stops_nothing():
     """Seen with a registry restored from before its agent's key: every start failed on it."""
     docket, _ = judged(signed(AGENT.message(GOOD)), snapshot=registry([AGENT], grants=[]))
     keyless = Docket(index(registry([AGENT], keys=[])), {}, NOW)
-    assert (keyless.reconsider(docket.parked), keyless.parked) == ([], docket.parked)
+    assert (list(as_states(*keyless.reconsider(docket.parked))), keyless.parked) == ([], docket.parked)
 
 
 _JSON = st.recursive(

@@ -6,28 +6,21 @@ import random
 from collections import defaultdict
 from datetime import date
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.catalogue import CATALOGUE
-from contracts.packed import pack, unpack
+from contracts.packed import pack
+from contracts.packed import unpack as unpack_cells
 from contracts.periods import month_start, school_year_start
-from services.aggregator.merge import Key, State, merge
-from services.aggregator.sheet import (
-    DAY,
-    MONTH,
-    SCHOOL_YEAR,
-    Period,
-    Sheet,
-    SheetKey,
-    censuses,
-    fold,
-    needed,
-    period_of,
-    start_at,
-    touched,
-)
+from services.aggregator.bundle import unpack
+from services.aggregator.flush import Bundle, Stored, census_years, flush
+from services.aggregator.periods import DAY, MONTH, SCHOOL_YEAR, Periods, start_at
+from services.aggregator.reports import Period
+from services.aggregator.sheet import CENSUSES, Sheet, fold
+from services.aggregator.states import Key, State, as_columns, as_states
 
 UAIS = ("0750001A", "0750002B")
 FAMILY = {name: family.number for name, family in CATALOGUE.families.items()}
@@ -37,30 +30,50 @@ HUGE = 2**40
 
 
 class Store:
-    """What a database would keep: all reports and sheets, read exactly as `needed`, `censuses` and `touched` say."""
+    """What a database would keep: all bundles and sheets, read by the periods of a flush, written as it says."""
 
     def __init__(self) -> None:
-        self.reports: dict[Key, State] = {}
-        self.sheets: dict[SheetKey, Sheet] = {}
+        self.bundles: dict[Period, Bundle] = {}
+        self.sheets: dict[Period, Sheet] = {}
         self.lower = 0
 
     def flush(self, arrivals: list[tuple[Key, State]]) -> None:
-        periods = {period_of(key) for key, _ in arrivals}
-        read, years = needed(periods), censuses(periods)
-        known = {key: state for key, state in self.reports.items() if period_of(key) in read or _year(key) in years}
-        merged = merge(known, arrivals)
-        self.lower += len(merged.lower)
-        known.update(merged.states)
-        sheets = {key: self.sheets[key] for key in touched(periods) if key in self.sheets}
-        self.sheets.update(fold({period_of(key) for key in merged.states}, known, sheets))
-        self.reports.update(merged.states)
+        own, reports = as_columns(arrivals)
+        periods = Periods()
+        arrived = reports.moved(periods.add(own))
+        years = {(year.uai, year.start) for year in census_years(periods, arrived)}
+        periods.add(
+            day
+            for day, bundle in self.bundles.items()
+            if day.grain == DAY
+            and (day.uai, start_at(SCHOOL_YEAR, day.start)) in years
+            and bundle.families & sum(1 << family for family in CENSUSES)
+        )
+        found = flush(periods, arrived, self._read(periods))
+        self.bundles.update(found.bundles)
+        self.sheets.update(found.sheets)
+        self.lower += found.lower.size
 
-    def rebuilt(self) -> dict[SheetKey, Sheet]:
-        return fold({period_of(key) for key in self.reports}, self.reports, {})
+    def _read(self, periods: Periods) -> Stored:
+        numbered = list(enumerate(periods.known))
+        return Stored(
+            {number: self.bundles[period].reports for number, period in numbered if period in self.bundles},
+            {number: self.sheets[period] for number, period in numbered if period in self.sheets},
+        )
 
+    @property
+    def reports(self) -> dict[Key, State]:
+        periods = list(self.bundles)
+        return dict(
+            as_states(periods, unpack(range(len(periods)), [bundle.reports for bundle in self.bundles.values()]))
+        )
 
-def _year(key: Key) -> Period:
-    return Period(key.uai, key.family, SCHOOL_YEAR, start_at(SCHOOL_YEAR, key.start))
+    def rebuilt(self) -> dict[Period, Sheet]:
+        periods = Periods(self.bundles)
+        numbers = {period: number for number, period in enumerate(periods.known)}
+        reports = unpack([numbers[period] for period in self.bundles], [b.reports for b in self.bundles.values()])
+        folded = fold(periods, reports, np.ones(reports.n, np.bool_), {})
+        return {periods.known[number]: sheet for number, sheet in folded.items()}
 
 
 def _start(grain: int, day: date) -> int:
@@ -117,36 +130,34 @@ def test_sheets_are_what_a_plain_count_says(arrivals):
 
 
 def _cells(sheet: Sheet) -> dict[int, int]:
-    codes, counts = unpack(sheet.cells)
+    codes, counts = unpack_cells(sheet.cells)
     return dict(zip(codes.tolist(), counts.tolist(), strict=True))
 
 
-def _plainly(reports: dict[Key, State]) -> dict[SheetKey, dict[int, int]]:
+def _plainly(reports: dict[Key, State]) -> dict[Period, dict[int, int]]:
     """The fold written again from decision to code, one cell at a time, with nothing shared."""
-    sheets: defaultdict[SheetKey, dict[int, int]] = defaultdict(dict)
+    sheets: defaultdict[Period, dict[int, int]] = defaultdict(dict)
     for uai in {key.uai for key in reports}:
         mine = {key: state for key, state in reports.items() if key.uai == uai}
         days = {key.start for key in mine if key.grain == DAY and key.family != FAMILY["census.comptes"]}
         for day in days:
-            sheets[SheetKey(uai, DAY, day)] = _own(mine, DAY, day)
+            sheets[Period(uai, DAY, day)] = _own(mine, DAY, day)
         months = {month_start(date.fromordinal(day)).toordinal() for day in days}
         months |= {key.start for key in mine if key.grain == MONTH}
         for month in months:
             finer = [
-                sheets[SheetKey(uai, DAY, day)]
-                for day in days
-                if month_start(date.fromordinal(day)).toordinal() == month
+                sheets[Period(uai, DAY, day)] for day in days if month_start(date.fromordinal(day)).toordinal() == month
             ]
-            sheets[SheetKey(uai, MONTH, month)] = _greater(_own(mine, MONTH, month), finer)
+            sheets[Period(uai, MONTH, month)] = _greater(_own(mine, MONTH, month), finer)
         years = {school_year_start(date.fromordinal(key.start)).toordinal() for key in mine}
         for year in years:
             finer = [
-                sheets[SheetKey(uai, MONTH, month)]
+                sheets[Period(uai, MONTH, month)]
                 for month in months
                 if school_year_start(date.fromordinal(month)).toordinal() == year
             ]
             sheet = _greater(_own(mine, SCHOOL_YEAR, year), finer)
-            sheets[SheetKey(uai, SCHOOL_YEAR, year)] = sheet | _census(mine, year)
+            sheets[Period(uai, SCHOOL_YEAR, year)] = sheet | _census(mine, year)
     return dict(sheets)
 
 
@@ -154,7 +165,7 @@ def _own(reports: dict[Key, State], grain: int, start: int) -> dict[int, int]:
     cells: defaultdict[int, int] = defaultdict(int)
     for key, state in reports.items():
         if (key.grain, key.start) == (grain, start) and key.family != FAMILY["census.comptes"]:
-            codes, counts = unpack(state.cells)
+            codes, counts = unpack_cells(state.cells)
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
                 added = CATALOGUE.cells[code].family in {"web", "software", "diagnostics"}
                 cells[code] = cells[code] + count if added else max(cells[code], count)
@@ -180,7 +191,7 @@ def _census(reports: dict[Key, State], year: int) -> dict[int, int]:
     cells: defaultdict[int, int] = defaultdict(int)
     for start, restatement, packed in mine:
         if (start, restatement) == newest:
-            codes, counts = unpack(packed)
+            codes, counts = unpack_cells(packed)
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
                 cells[code] = max(cells[code], count)
     return dict(cells)
@@ -195,7 +206,7 @@ def _key(family: str, grain: int, day: date, agent: int = 1) -> Key:
 
 
 def _sheet(store: Store, grain: int, day: date) -> Sheet:
-    return store.sheets[SheetKey(UAIS[0], grain, _start(grain, day))]
+    return store.sheets[Period(UAIS[0], grain, _start(grain, day))]
 
 
 def test_a_higher_restatement_replaces_and_a_lower_one_is_counted():

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
+
 from contracts.catalogue import CATALOGUE, GRAINS, Grain
 from contracts.packed import pack, unpack
 from contracts.periods import hours_of_day
 from contracts.registry import ConventionKind, Establishment, Grant, Territory
 from contracts.scope import Scope, VisibleEstablishment
-from services.aggregator.merge import Key, State
+from services.aggregator.periods import Periods
 from services.aggregator.query.sheets import Batch
-from services.aggregator.sheet import fold, period_of
+from services.aggregator.sheet import fold
+from services.aggregator.states import Key, State, as_columns
 
 FAMILIES = ("web", "software", "people", "observed.journal")
 CENSUS_DAY = date(2026, 10, 5)
@@ -122,7 +125,10 @@ class Ledger:
         self.report(uai, family, "day", day, {codes[hour]: count for hour, count in minutes.items()})
 
     def sheets(self) -> list[Sheet]:
-        folded = fold({period_of(key) for key in self.states}, self.states, {})
+        own, reports = as_columns(list(self.states.items()))
+        periods = Periods()
+        folded = fold(periods, reports.moved(periods.add(own)), np.ones(reports.n, np.bool_), {})
+        known = periods.known
         return [
             Sheet(
                 key.uai,
@@ -132,7 +138,7 @@ class Ledger:
                 sheet.cut_families,
                 datetime.fromtimestamp(sheet.as_of / 1000, UTC),
             )
-            for key, sheet in folded.items()
+            for key, sheet in ((known[number], sheet) for number, sheet in folded.items())
         ]
 
 

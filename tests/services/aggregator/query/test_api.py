@@ -16,11 +16,14 @@ from chassis.database import create_engine, migrate
 from contracts.catalogue import CATALOGUE, GRAINS
 from contracts.packed import pack
 from contracts.scope import Scope
+from services.aggregator.bundle import pack as pack_reports
 from services.aggregator.query.app import create_app
 from services.aggregator.query.config import QuerySettings
 from services.aggregator.query.store import is_ready
+from services.aggregator.reports import families_of
+from services.aggregator.states import Key, State, as_columns
 from services.aggregator.store import MIGRATIONS
-from services.aggregator.tables import SCHEMA, hours, reports, sheets
+from services.aggregator.tables import SCHEMA, bundles, sheets
 from tests.services.aggregator.query.asking import NOW
 from tests.services.aggregator.query.ledger import Ledger, scope, visible
 from tests.support.servers import Database
@@ -49,8 +52,7 @@ async def api(module_database: Database) -> AsyncIterator[Asker]:
     await migrate(engine, MIGRATIONS, schema=SCHEMA)
     async with engine.begin() as connection:
         await connection.execute(sheets.insert(), _sheet_rows())
-        await connection.execute(hours.insert(), _hour_rows())
-        await connection.execute(reports.insert(), _observed_rows())
+        await connection.execute(bundles.insert(), _bundle_rows())
     await engine.dispose()
     settings = QuerySettings(usage_database=SecretStr(module_database.usage), internal_token=SecretStr(TOKEN), now=NOW)
     app = create_app(settings)
@@ -79,26 +81,37 @@ def _sheet_rows() -> list[dict[str, object]]:
     ]
 
 
-def _hour_rows() -> list[dict[str, object]]:
-    """Eight in the morning, counted by two agents; one of their reports is cut."""
-    start = datetime(2026, 11, 19, 7, tzinfo=UTC)
-    common = {"uai": A, "family": CATALOGUE.families["web"].number, "start": start, "as_of": start, **_REPORT}
-    return [{**common, "agent": agent, "total": 4 + agent, "cut": agent == 1} for agent in (1, 2)]
-
-
-def _observed_rows() -> list[dict[str, object]]:
-    minutes = CATALOGUE.select("observed.journal", "minutes")
-    family = CATALOGUE.families["observed.journal"].number
+def _bundle_rows() -> list[dict[str, object]]:
+    periods, columns = as_columns([*_hours(), *_observed()])
+    packed = zip(families_of(columns, len(periods)), pack_reports(columns.in_order(), len(periods)), strict=True)
     return [
         {
-            "uai": A, "family": family, "grain": GRAINS.index("day"), "start": YESTERDAY, "agent": agent, "cut": False,
-            "as_of": NOW, **_REPORT, "cells": pack([minutes[agent]], [30]),
+            "uai": period.uai,
+            "grain": period.grain,
+            "start": date.fromordinal(period.start),
+            "families": families,
+            "reports": bundle,
         }
-        for agent in (1, 2)
-    ]  # fmt: skip
+        for period, (families, bundle) in zip(periods, packed, strict=True)
+    ]
 
 
-_REPORT = {"restatement": 0, "cells": b""}
+def _hours() -> list[tuple[Key, State]]:
+    """Eight in the morning, counted by two agents; one of their reports is cut."""
+    start = int(datetime(2026, 11, 19, 7, tzinfo=UTC).timestamp())
+    (code, *_), family = CATALOGUE.select("web", "connections_hour"), CATALOGUE.families["web"].number
+    return [(Key(A, family, 0, start, agent), _state(code, 4 + agent, cut=agent == 1)) for agent in (1, 2)]
+
+
+def _observed() -> list[tuple[Key, State]]:
+    minutes = CATALOGUE.select("observed.journal", "minutes")
+    family = CATALOGUE.families["observed.journal"].number
+    day = GRAINS.index("day")
+    return [(Key(A, family, day, YESTERDAY.toordinal(), agent), _state(minutes[agent], 30)) for agent in (1, 2)]
+
+
+def _state(code: int, count: int, *, cut: bool = False) -> State:
+    return State(0, cut, int(NOW.timestamp() * 1000), pack([code], [count]))
 
 
 async def test_a_table_in_every_window(api: Asker):
