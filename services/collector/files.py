@@ -27,6 +27,9 @@ BLOCK = 256 * 1024
 """Bytes handled at a time."""
 LONGEST_GARBAGE = 256 * 1024 * 1024
 """Bytes without a newline after which a file is taken for a decompression bomb, or for no journal, and left."""
+SMALL_ENOUGH, MOST_TIMES = 64 * 1024 * 1024, 500
+"""Bytes that any archive may hold; above, one that holds so many times its own size is a decompression bomb. Logs are packed 10 to
+50 times, the very same line for ever 300; a bomb 1,000."""
 _GZIP = b"\x1f\x8b"
 InstantOf = Callable[[bytes], float | None]
 """When a line of a source says it happened."""
@@ -125,7 +128,7 @@ class Content:
             raise UnreadableSourceError(f"{path}: {error.strerror}") from error
         self._file.seek(0)
         self._inflater = zlib.decompressobj(wbits=31)
-        self._rest = b""
+        self._rest, self._inflated = b"", 0
 
     def __enter__(self) -> Self:
         return self
@@ -170,9 +173,18 @@ class Content:
             found = self._inflater.decompress(given, size)
             self._rest = self._inflater.unconsumed_tail
             if found:
+                self._refuse_bomb(len(found))
                 return found
             if not given and not self._inflater.eof:
                 raise UnreadableSourceError(f"{self.path}: the archive is cut short")
+
+    def _refuse_bomb(self, found: int) -> None:
+        self._inflated += found
+        packed = self._file.tell() - len(self._rest)
+        if self._inflated > SMALL_ENOUGH and self._inflated > MOST_TIMES * packed:
+            raise UnreadableSourceError(
+                f"{self.path}: holds over {MOST_TIMES} times its size, as decompression bombs do"
+            )
 
 
 def head_of(path: Path) -> bytes:

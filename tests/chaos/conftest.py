@@ -10,7 +10,7 @@ from tests.chaos.scene import SEED, Scene, scene
 from tests.services.aggregator.conftest import stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 __all__ = ["stage"]
 
@@ -18,8 +18,13 @@ PIECES = 40
 """Each test that reads new lines uses up one or several."""
 
 
-def pytest_report_header() -> str:
-    return f"chaos: seed {SEED}"
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Whatever fails here says how it is replayed."""
+    report = yield
+    if report.failed:
+        report.sections.append(("replay", f"TERRITORIALE_TEST_SEED={SEED}"))
+    return report
 
 
 @pytest.fixture(scope="package")

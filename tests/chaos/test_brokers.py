@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import json
+import re
 import signal
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.agents import Agent
     from tests.support.brokers import Broker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
@@ -79,7 +79,7 @@ class Cluster:
         await client.start()
         try:
             (topic,) = await client.describe_topics([TOPIC])
-            number = min(topic["partitions"], key=lambda each: each["partition"])["leader"]
+            number: int = min(topic["partitions"], key=lambda each: each["partition"])["leader"]
         finally:
             await client.close()
         return self.brokers.nodes[number - 1]
@@ -140,19 +140,13 @@ async def until_said(process: subprocess.Popen[str], words: str) -> None:
 @pytest.mark.fault(row=4)
 async def test_without_any_broker_for_long(cluster: Cluster):
     """Cut off, an agent holds one row for each period that changed, however much is said; what is late is said to be."""
-    lines = cluster.scene.feed.folder / UNPLUGGED / "gone"
     cluster.brokers.kill()
-    with follower(cluster.scene.agent) as process:
+    await follow_until_read(cluster.scene, plug_in(cluster.scene, 200))
+    held = rows(cluster.scene.memory)
+    for number in range(3):
         cluster.scene.grow()
-        plug_in(lines / "first.ndjson", cluster.scene.now, 200)
-        await until_said(process, "not_delivered")
-        await until_read(cluster.scene, lines / "first.ndjson")
-        held = rows(cluster.scene.memory)
-        for number in range(3):
-            cluster.scene.grow()
-            plug_in(lines / f"{number}.ndjson", cluster.scene.now, 3000)
-            await until_read(cluster.scene, lines / f"{number}.ndjson")
-    assert observed_until(cluster.scene) is None, "nothing is pretended about what nobody has heard of"
+        await follow_until_read(cluster.scene, plug_in(cluster.scene, 2000 + number))
+    assert observed_until(cluster.scene) is None, "nothing is pretended of what nobody has heard of"
     assert rows(cluster.scene.memory) == held
     cluster.brokers.start()
     cluster.scene.agent.run()
@@ -160,22 +154,48 @@ async def test_without_any_broker_for_long(cluster: Cluster):
     assert observed_until(cluster.scene) is not None
 
 
-@contextmanager
-def follower(agent: Agent) -> Iterator[subprocess.Popen[str]]:
-    raise NotImplementedError
+def plug_in(cluster: Scene, lines: int) -> Path:
+    """A new file of connections of a hundred people in one hour."""
+    at = cluster.now - timedelta(minutes=30)
+    journal = cluster.feed.folder / UNPLUGGED / "gone" / f"{lines}.ndjson"
+    journal.parent.mkdir(exist_ok=True)
+    facts = [connection(at, f"{CANARY}-{(lines + number) % 100}") for number in range(lines)]
+    journal.write_text("".join(json.dumps(fact) + "\n" for fact in facts), "utf-8")
+    return journal
 
 
-def plug_in(journal: Path, now: datetime, number: int) -> None:
-    raise NotImplementedError
+async def follow_until_read(cluster: Scene, journal: Path) -> None:
+    """An agent that goes on for ever, until it has said that nobody takes its reports and has read a file to its end."""
+    settings = cluster.agent.settings.with_name("hasty.toml")
+    settings.write_text(
+        re.sub("cadence_seconds = .*", "cadence_seconds = 0.5", cluster.agent.settings.read_text("utf-8"))
+    )
+    process = replace(cluster.agent, settings=settings).start(follow=True)
+    await until_said(process, "not_delivered")
+    async with asyncio.timeout(PATIENCE_S):
+        while (journal.stat().st_size,) not in asked(cluster.memory, "select position from file"):
+            await asyncio.sleep(0.1)
+    process.terminate()
+    await asyncio.to_thread(finished, process)
 
 
-async def until_read(scene: Scene, journal: Path) -> None:
-    raise NotImplementedError
+def asked(memory: Path, sql: str, *arguments: str) -> list[tuple[int, ...]]:
+    with closing(sqlite3.connect(f"{memory.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(sql, arguments).fetchall()
 
 
-def rows(memory: Path) -> int:
-    raise NotImplementedError
+def rows(memory: Path) -> list[tuple[int, ...]]:
+    """How many periods, cells and people it holds of the establishment that was plugged in."""
+    of_it = "period where establishment = (select id from establishment where uai = ?1)"
+    sets = "people_set where establishment = (select id from establishment where uai = ?1)"
+    counts = (
+        f"select (select count(*) from {of_it}), (select count(*) from cell where period in (select id from {of_it})), "
+        f"(select count(*) from person where people_set in (select id from {sets}))"
+    )
+    return asked(memory, counts, UNPLUGGED)
 
 
-def observed_until(scene: Scene) -> str | None:
-    raise NotImplementedError
+def observed_until(cluster: Scene) -> str | None:
+    (line,) = (line for line in cluster.stack.json("/freshness") if line["uai"] == UNPLUGGED)
+    found: str | None = line["observed_until"]
+    return found

@@ -26,9 +26,9 @@ class Agent:
     bootstrap: str
     now: datetime
 
-    def start(self, *options: str, module: tuple[str, ...] = ("territoriale",)) -> subprocess.Popen[str]:
-        """`agent run`, to the end of its sources unless `options` say otherwise. `module` runs it with something added."""
-        words = ("agent", "run", "--settings", str(self.settings), *(options or ("--until-idle",)))
+    def start(self, *, follow: bool = False, module: tuple[str, ...] = ("territoriale",)) -> subprocess.Popen[str]:
+        """`agent run`, to the end of its sources unless it is to `follow` them. `module` runs it with something added."""
+        words = ["agent", "run", "--settings", str(self.settings), *([] if follow else ["--until-idle"])]
         command = [sys.executable, "-m", *module, *words]
         environment = {**os.environ, "TERRITORIALE_NOW": self.now.isoformat(), "TERRITORIALE_KAFKA": self.bootstrap}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
