@@ -26,12 +26,13 @@ from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER, sign
 from contracts.usage_reported import TOPIC
 from deploy.local.postgres import DATABASE
 from deploy.local.site_file import read_site
+from deploy.local.stack import service_environment
 from tests.support.agents import Agent
 from tests.support.feed import Feed
 from tests.support.oracle import Oracle
 from tests.support.oracle.compare import daily_differences, table_differences
 from tests.support.oracle.count import TABLES
-from tests.support.stacks import Stack, stack_of
+from tests.support.stacks import Stack, run, stack_of
 from tests.support.territories import BEATING, DISORDERLY, write_nasty
 from tests.support.wire import Message, read_topic, write_topic
 
@@ -173,6 +174,12 @@ class Scene:
         async with asyncio.timeout(PATIENCE_S):
             while not set(applications) <= set(await connection.fetchval(waiting) or ()):
                 await asyncio.sleep(0.05)
+
+    def operator(self, *words: str) -> str:
+        """What `territoriale …` says, with the addresses that an operator has from `local env`."""
+        done = run(words, {**self.stack.environment, **service_environment(self.site)}, within_s=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     # --- the topic
 

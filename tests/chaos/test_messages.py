@@ -119,12 +119,6 @@ def public(private: Ed25519PrivateKey) -> str:
     return public_to_text(private.public_key())
 
 
-def admin(faults: Scene, *words: str) -> str:
-    done = faults.stack.command("admin", *words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.fault(row=35)
 async def test_a_key_is_changed_with_an_overlap_and_a_stolen_one_is_ended(faults: Scene, tmp_path: Path):
     """While both keys are in force both are believed; what is signed with an ended one waits among the dead letters."""
@@ -132,11 +126,11 @@ async def test_a_key_is_changed_with_an_overlap_and_a_stolen_one_is_ended(faults
     old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     for name, private, dates in (("old", old, ["--to", (now + timedelta(hours=1)).isoformat()]), ("new", new, [])):
         (tmp_path / name).write_text(public(private))
-        admin(faults, "agent", "key", agent, str(tmp_path / name), *dates)
+        faults.operator("admin", "agent", "key", agent, str(tmp_path / name), *dates)
     good = next(each for each in await faults.messages() if each.key and AGENT_HEADER in dict(each.headers))
     both = [faults.signed(good.value, key=good.key, by=private) for private in (old, new)]
     await faults.send(*both)
-    admin(faults, "agent", "key", agent, str(tmp_path / "old"), "--end")
+    faults.operator("admin", "agent", "key", agent, str(tmp_path / "old"), "--end")
     uai = (good.key or b"").decode()
     harmless = faults.signed({**faults.usage(uai), "reports": []}, by=old)
     async with asyncio.timeout(

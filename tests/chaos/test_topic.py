@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from chassis.kafka import ensure_topics, partitions_of
 from contracts.usage_reported import UsageReported
 from contracts.usage_reported import decode as decode_v1
-from services.aggregator import admission
+from services.aggregator import admission, handlers
 from services.aggregator.dead_letter_box import letters, replay
 from services.aggregator.errors import StillConsumingError
 from services.aggregator.reread import reread
@@ -82,8 +82,9 @@ async def test_two_months_late(stage: Stage, postgres: PostgresServer):
 
 
 @pytest.mark.fault(row=9)
-async def test_a_topic_made_anew(stage: Stage, postgres: PostgresServer):
+async def test_a_topic_made_anew(stage: Stage, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch):
     """Deleted under a running aggregator and created again: what agents then send is merged, from the first message on."""
+    monkeypatch.setattr(handlers, "METADATA_MS", 1000)
     before, after = states(stage, 40, random.Random(SEED)), states(stage, 12, random.Random(SEED + 1))
     async with stage.running():
         await stage.send(*before)
@@ -102,8 +103,9 @@ async def _is_gone(stage: Stage) -> bool:
 
 
 @pytest.mark.fault(row=9)
-async def test_partitions_added(stage: Stage, postgres: PostgresServer):
-    """Establishments move to other partitions: old and new states of one are read in any order, by whoever comes next."""
+async def test_partitions_added(stage: Stage, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch):
+    """Under a running aggregator: establishments move to other partitions, old and new states of one are read in any order."""
+    monkeypatch.setattr(handlers, "METADATA_MS", 1000)
     messages = states(stage, 60, random.Random(SEED))
     async with stage.running():
         await stage.send(*messages[:30])
@@ -112,7 +114,6 @@ async def test_partitions_added(stage: Stage, postgres: PostgresServer):
             await client.create_partitions({stage.topic: NewPartitions(97)})
         await until(lambda: _has(stage, 97))
         await stage.send(*messages[30:])
-    async with stage.running():
         await stage.drained()
         assert await stage.image() == await expected_image(stage, postgres, *messages)
 
