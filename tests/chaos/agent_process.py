@@ -6,6 +6,7 @@ whoever waits for it may then do something to a process that is certainly at wor
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tests.support.agents import Agent
 
 POINTS = ("before-state-commit", "after-state-commit", "before-publishing", "after-publishing", "after-marking")
+REACHED = "reached"
+"""What `tell` says."""
 SLOWLY_S = 0.2
 """Added to each later passage of a point that was told: an agent on a small school is through in a tenth of a second."""
 
@@ -45,7 +48,7 @@ class Point:
         if self.deed == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.passages == self.at:
-            sys.stdout.write("reached\n")
+            sys.stdout.write(REACHED + "\n")
             sys.stdout.flush()
         time.sleep(SLOWLY_S)
 
@@ -102,6 +105,17 @@ def _then(function: Callable[..., Any], reached: Point) -> Any:
 def start(agent: Agent, point: str, at: int, deed: str) -> subprocess.Popen[str]:
     """One agent that reads to the end of its sources, unless the deed ends it before."""
     return agent.start(module=("tests.chaos.agent_process", point, str(at), deed))
+
+
+async def heard(process: subprocess.Popen[str], words: str) -> str:
+    """What it said up to a line that holds these words."""
+    assert process.stdout
+    said = ""
+    while words not in said:
+        line = await asyncio.to_thread(process.stdout.readline)
+        assert line, f"it ended before it said {words!r}: {said[-4000:]}"
+        said += line
+    return said
 
 
 if __name__ == "__main__":

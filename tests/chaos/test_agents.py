@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.chaos.agent_process import POINTS, start
+from tests.chaos.agent_process import POINTS, REACHED, heard, start
 from tests.chaos.scene import PATIENCE_S
 from tests.support.agents import finished
 from tests.support.territories import uai as uai_of
 
 if TYPE_CHECKING:
-    import subprocess
 
     from tests.chaos.scene import Scene
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chaos")]
 
 ENDS_WITHIN_S = 15
 """What every process has promised for SIGTERM."""
@@ -33,17 +32,6 @@ ENDS_WITHIN_S = 15
 def occurrence(faults: Scene, point: str) -> int:
     """Some passage that is certainly met: there are more commits than establishments, and a message for each that has grown."""
     return faults.draw.randint(1, 20 if "commit" in point else 3)
-
-
-async def heard(process: subprocess.Popen[str], words: str) -> str:
-    """What it said up to a line that holds these words."""
-    assert process.stdout
-    said = ""
-    while words not in said:
-        line = await asyncio.to_thread(process.stdout.readline)
-        assert line, f"it ended before it said {words!r}: {said[-4000:]}"
-        said += line
-    return said
 
 
 @pytest.mark.fault(row=1)
@@ -63,7 +51,7 @@ async def test_told_to_stop_with_work_in_hand(faults: Scene):
     for point in ("before-state-commit", "before-publishing"):
         faults.grow()
         process = start(faults.agent, point, 1, "tell")
-        await heard(process, "reached")
+        await heard(process, REACHED)
         process.terminate()
         async with asyncio.timeout(ENDS_WITHIN_S):
             await asyncio.to_thread(finished, process)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.chaos.scene import Scene
     from tests.support.wire import Message
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chaos")]
 
 TEXTS = (
     b"", b"\x00", b"a\x00b", b"\xff", b"\xed\xa0\x80", b"NaN", b"Infinity", b"true", b"null", b"-1", b"1e309", b"9" * 400,

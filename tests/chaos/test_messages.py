@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.wire import Message
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chaos")]
 
 CODE = CATALOGUE.code("web", "connections", "eleve", "web", "direct")
 OTHER_CODE = CATALOGUE.code("web", "connections", "eleve", "web", "ent")

@@ -16,8 +16,10 @@ from deploy.local.places import ROOT
 from deploy.local.ports import free_port
 from deploy.local.stack import SERVICES, python_environment
 from deploy.local.valkey import valkey_url
+from tests.chaos.agent_process import REACHED, heard, start
 from tests.chaos.asking import GONE, readers
 from tests.chaos.scene import PATIENCE_S, SEED
+from tests.support.agents import finished
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from tests.chaos.asking import Answers
     from tests.chaos.scene import Scene
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chaos")]
 
 ENDS_WITHIN_S = 15
 """What every service has promised for SIGTERM."""
@@ -113,6 +115,22 @@ async def test_a_postgresql_that_answers_nothing_for_a_while(faults: Scene):
             await running
     assert_never_wrong(answers)
     await faults.expect_truth("a frozen PostgreSQL")
+
+
+@pytest.mark.fault(row=3)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["clean", "killed"])
+async def test_the_broker_restarted_while_agents_publish(faults: Scene, number: signal.Signals):
+    """Producers and consumers find their way back; readers notice nothing."""
+    faults.grow()
+    restarts = faults.node("kafka")["restarts"]
+    async with readers(faults) as answers:
+        process = start(faults.agent, "before-publishing", 1, "tell")
+        await heard(process, REACHED)
+        faults.signal("kafka", number)
+        await faults.until_ready("kafka", restarts + 1)
+        await asyncio.to_thread(finished, process)
+    assert set(answers.statuses) == {200}, answers.statuses
+    await faults.expect_truth(f"a broker restarted by {number.name}")
 
 
 # --- what holds nothing that cannot be lost

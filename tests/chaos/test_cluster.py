@@ -1,11 +1,10 @@
-"""Kafka restarted, killed, without its leaders, away for long: agents count on in constant space, publish when they can, and no number moves."""
+"""Three brokers, each message on two of them: leaders lost, all away for long. Agents count on in constant space, publish when they can."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import signal
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,54 +16,24 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.usage_reported import TOPIC
-from tests.chaos.agent_process import start
-from tests.chaos.asking import readers
+from tests.chaos.agent_process import REACHED, heard, start
 from tests.chaos.scene import PATIENCE_S, Scene, scene
 from tests.support.agents import finished
 from tests.support.brokers import Brokers, three_brokers
 from tests.support.territories import CANARY, connection, uai
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.brokers import Broker
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stacks")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cluster")]
 
 EDGE = datetime(2026, 9, 1, 0, 45, tzinfo=ZoneInfo("Europe/Paris"))
 """The school year is three quarters of an hour old in Paris; overseas it has not begun, or is hours old."""
 UNPLUGGED = uai(750016)
 """Whose journals are not there until its source is plugged in."""
-
-
-# --- the stack's own broker
-
-
-@pytest.mark.fault(row=3)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["clean", "killed"])
-async def test_the_broker_restarted_while_agents_publish(faults: Scene, number: signal.Signals):
-    """Producers and consumers find their way back; readers notice nothing."""
-    faults.grow()
-    restarts = faults.node("kafka")["restarts"]
-    async with readers(faults) as answers:
-        process = start(faults.agent, "before-publishing", 1, "tell")
-        await until_reached(process)
-        faults.signal("kafka", number)
-        await faults.until_ready("kafka", restarts + 1)
-        await asyncio.to_thread(finished, process)
-    assert set(answers.statuses) == {200}, answers.statuses
-    await faults.expect_truth(f"a broker restarted by {number.name}")
-
-
-async def until_reached(process: subprocess.Popen[str]) -> None:
-    assert process.stdout
-    while "reached" not in (line := await asyncio.to_thread(process.stdout.readline)):
-        assert line, "it ended before"
-
-
-# --- three brokers, each message on two of them
 
 
 @dataclass
@@ -109,7 +78,7 @@ async def test_leaders_lost_one_after_the_other(cluster: Cluster):
     for _ in range(2):
         cluster.scene.grow()
         process = start(cluster.scene.agent, "before-publishing", 1, "tell")
-        await until_reached(process)
+        await heard(process, REACHED)
         leader = await cluster.leader()
         leader.kill()
         await asyncio.to_thread(finished, process)
@@ -124,17 +93,10 @@ async def test_too_few_brokers_take_nothing_and_lose_nothing(cluster: Cluster):
     for node in cluster.brokers.nodes[1:]:
         node.kill()
     process = cluster.scene.agent.start()
-    await until_said(process, "not_delivered")
+    await heard(process, "not_delivered")
     cluster.brokers.start()
     await asyncio.to_thread(finished, process)
     await cluster.scene.expect_truth("too few brokers")
-
-
-async def until_said(process: subprocess.Popen[str], words: str) -> None:
-    assert process.stdout
-    async with asyncio.timeout(PATIENCE_S):
-        while words not in (line := await asyncio.to_thread(process.stdout.readline)):
-            assert line, "it ended before"
 
 
 @pytest.mark.fault(row=4)
@@ -171,7 +133,7 @@ async def follow_until_read(cluster: Scene, journal: Path) -> None:
         re.sub("cadence_seconds = .*", "cadence_seconds = 0.5", cluster.agent.settings.read_text("utf-8"))
     )
     process = replace(cluster.agent, settings=settings).start(follow=True)
-    await until_said(process, "not_delivered")
+    await heard(process, "not_delivered")
     async with asyncio.timeout(PATIENCE_S):
         while (journal.stat().st_size,) not in asked(cluster.memory, "select position from file"):
             await asyncio.sleep(0.1)
