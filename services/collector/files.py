@@ -27,9 +27,9 @@ BLOCK = 256 * 1024
 """Bytes handled at a time."""
 LONGEST_GARBAGE = 256 * 1024 * 1024
 """Bytes without a newline after which a file is taken for a decompression bomb, or for no journal, and left."""
-SMALL_ENOUGH, MOST_TIMES = 64 * 1024 * 1024, 500
-"""Bytes that any archive may hold; above, one that holds so many times its own size is a decompression bomb. Logs are packed 10 to
-50 times, the very same line for ever 300; a bomb 1,000."""
+SMALL_ENOUGH, MOST_TIMES = 8 * 1024 * 1024, 500
+"""Bytes that any archive may hold; above, one that holds so many times its own size is a decompression bomb. Lines of logs are packed
+10 to 50 times, one line repeated without any change some 350; a bomb 1,000."""
 _GZIP = b"\x1f\x8b"
 InstantOf = Callable[[bytes], float | None]
 """When a line of a source says it happened."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import psutil
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -129,12 +130,16 @@ class Scene:
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """A server that is there and does not answer."""
-        self.signal(name, signal.SIGSTOP)
+        """A server that is there, with all its processes, and does not answer."""
+        root = psutil.Process(self.node(name)["pid"])
+        processes = [root, *root.children(recursive=True)]
+        for process in processes:
+            process.suspend()
         try:
             yield
         finally:
-            self.signal(name, signal.SIGCONT)
+            for process in processes:
+                process.resume()
 
     def remember(self, folder: Path) -> None:
         """A copy of the agent's state as an old disk would hold it."""

@@ -20,7 +20,6 @@ from tests.support.agents import finished
 from tests.support.territories import uai as uai_of
 
 if TYPE_CHECKING:
-
     from tests.chaos.scene import Scene
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chaos")]

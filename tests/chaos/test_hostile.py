@@ -149,7 +149,7 @@ MOST_OF_AN_AGENT = 400 * 1024 * 1024
 
 
 @pytest.mark.fault(row=29)
-@pytest.mark.parametrize("content", [b"\x00", b"\n", b"{}\n"], ids=["one line", "blank lines", "lines"])
+@pytest.mark.parametrize("content", [b"\x00", b"\n"], ids=["one line", "blank lines"])
 async def test_an_archive_that_is_a_bomb(faults: Scene, content: bytes):
     """A megabyte that holds a gigabyte: left, told, and no other source waits for it. Its data may not grow over 400 MB meanwhile."""
     bomb = faults.feed.folder / UNPLUGGED / "gone" / "journal.ndjson"
