@@ -134,6 +134,15 @@ async def test_the_broker_restarted_while_agents_publish(faults: Scene, number: 
         await asyncio.to_thread(finished, process)
     assert set(answers.statuses) == {200}, answers.statuses
     await faults.expect_truth(f"a broker restarted by {number.name}")
+    await until_told(faults, f"newcomer-{number.value}")
+
+
+async def until_told(faults: Scene, agent: str) -> None:
+    """A change of the registry reaches Kafka, by a producer that has known it before the fault."""
+    faults.operator("admin", "agent", "add", agent)
+    async with asyncio.timeout(PATIENCE_S), faults.database() as root:
+        while await root.fetchval("select count(*) from identity.outbox"):
+            await asyncio.sleep(0.1)
 
 
 # --- what holds nothing that cannot be lost

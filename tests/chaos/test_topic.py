@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from contextlib import asynccontextmanager
@@ -13,14 +14,14 @@ import asyncpg
 import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from click.testing import CliRunner
 
 from chassis.kafka import ensure_topics, partitions_of
 from contracts.usage_reported import UsageReported
 from contracts.usage_reported import decode as decode_v1
 from services.aggregator import admission, handlers
+from services.aggregator.cli import reread
 from services.aggregator.dead_letter_box import letters, replay
-from services.aggregator.errors import StillConsumingError
-from services.aggregator.reread import reread
 from services.aggregator.running import topics
 from tests.chaos.scene import SEED
 from tests.services.aggregator.process import started
@@ -199,14 +200,15 @@ async def test_a_database_restored_from_backup(stage: Stage, postgres: PostgresS
         await stage.drained()
     backup = postgres.dump(stage.database)
     async with stage.running():
-        with pytest.raises(StillConsumingError):
-            await reread(stage.kafka, stage.prefix)
+        refused = await asyncio.to_thread(CliRunner().invoke, reread, ["--json"], env=stage.environment())
+        assert "stop every aggregator" in refused.output
         await stage.send(*messages[20:50], people[1])
         await stage.drained()
     await forget_what_stands(stage, but=25)
     with postgres.restored(backup) as database:
         restored = Stage(stage.kafka, database.usage, stage.identity, prefix=stage.prefix, agent=stage.agent)
-        assert 0 < await reread(stage.kafka, stage.prefix) < len(messages)
+        done = await asyncio.to_thread(CliRunner().invoke, reread, ["--json"], env=stage.environment())
+        assert 0 < json.loads(done.output)["messages"] < len(messages)
         async with restored.running():
             await restored.drained()
             await restored.send(*messages, *people)
