@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check fmt bench schemas clean
+.PHONY: help setup demo test unit chaos check fmt bench schemas clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: setup ## Everything: unit, connected and end-to-end tests on real Kafka, P
 
 unit: .venv/.synced ## The fast tests only
 	@.venv/bin/pytest -n 2 -m "not connected and not e2e"
+
+chaos: setup ## Every fault of docs/faults.md on twenty seeds; SEED=, SEEDS= and FAULT=<row> choose
+	@.venv/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FAULT),--fault $(FAULT))
 
 check: .venv/.synced ## Lint, format, types, architecture
 	@.venv/bin/ruff check

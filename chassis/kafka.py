@@ -23,6 +23,10 @@ CLOSING_SECONDS = 5.0
 log = structlog.get_logger()
 
 
+COPIES = 3
+"""Of each partition, where there are so many brokers: one may be lost while another is being restarted."""
+
+
 class NotDeliveredError(Exception):
     """Kafka has not acknowledged a message in time; it may have it all the same."""
 
@@ -90,29 +94,32 @@ async def _leave(producer: AIOKafkaProducer) -> None:
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic to create: partitions, replication and broker-side settings."""
+    """A topic to create: partitions and broker-side settings."""
 
     name: str
     partitions: int
-    replication: int = 1
     config: Mapping[str, str] = field(default_factory=dict)
 
 
 async def ensure_topics(bootstrap: str, specs: Iterable[TopicSpec]) -> None:
-    """Create the topics that are missing; those that exist are left as they are."""
+    """Create the topics that are missing, on up to three brokers; those that exist are left as they are.
+
+    Brokers that are away at that moment get no copy: create topics, or run Kafka's own reassignment, once all are there.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         missing = [spec for spec in specs if spec.name not in set(await admin.list_topics())]
         if missing:
-            response = await admin.create_topics([_new_topic(spec) for spec in missing])
+            copies = min(COPIES, len((await admin.describe_cluster())["brokers"]))
+            response = await admin.create_topics([_new_topic(spec, copies) for spec in missing])
             _raise_unless_created(response.topic_errors)
     finally:
         await admin.close()
 
 
-def _new_topic(spec: TopicSpec) -> NewTopic:
-    return NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.config))
+def _new_topic(spec: TopicSpec, copies: int) -> NewTopic:
+    return NewTopic(spec.name, spec.partitions, copies, topic_configs=dict(spec.config))
 
 
 def _raise_unless_created(errors: Iterable[tuple[object, ...]]) -> None:

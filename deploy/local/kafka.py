@@ -1,4 +1,4 @@
-"""Apache Kafka as a local process: KRaft, one node, 127.0.0.1 only, data in its own folder.
+"""Apache Kafka as a local process: KRaft, one node (or several, for tests), 127.0.0.1 only, data in its own folder.
 
 Its listeners are plain text without accounts, as everything on this machine's loopback may read it: that is for development and
 demonstrations; production's Kafka has SASL, TLS and ACLs.
@@ -43,14 +43,26 @@ class KafkaPorts:
     controller: int
 
 
-def kafka_program(folder: Path, ports: KafkaPorts, *, java: Java, jars: Sequence[Path]) -> Program:
-    """The broker; its data folder is formatted before the first start."""
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Which node of which cluster a broker is; `controllers` are the ports of all nodes' controllers, in the order of their ids."""
+
+    node: int
+    cluster: str
+    controllers: tuple[int, ...]
+
+
+def kafka_program(
+    folder: Path, ports: KafkaPorts, *, java: Java, jars: Sequence[Path], of: Membership | None = None
+) -> Program:
+    """The broker, alone unless it is one `of` several; its data folder is formatted before the first start."""
+    member = of or Membership(1, cluster_id(uuid.uuid4()), (ports.controller,))
 
     async def prepare() -> None:
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        _properties(folder).write_text(_configuration(folder, ports))
+        _properties(folder).write_text(_configuration(folder, ports, member))
         if not (folder / "data" / "meta.properties").exists():
-            await _format(folder, java, jars)
+            await _format(folder, member.cluster, java, jars)
 
     return Program(
         name="kafka",
@@ -68,15 +80,18 @@ def _properties(folder: Path) -> Path:
     return folder / "server.properties"
 
 
-def _configuration(folder: Path, ports: KafkaPorts) -> str:
+def _configuration(folder: Path, ports: KafkaPorts, member: Membership) -> str:
     """`broker.session.timeout.ms`: a broker killed hard may register again after 3 s instead of 9.
 
-    `offsets.topic.num.partitions`: one process does not need fifty. `message.max.bytes`: messages have at most 500 kB.
+    `offsets.topic.num.partitions`: one process does not need fifty. Of three brokers one may be lost: each message is on two.
     """
+    voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(member.controllers, 1))
+    copies, least = (3, 2) if len(member.controllers) > 1 else (1, 1)
     return f"""\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{ports.controller}
+node.id={member.node}
+controller.quorum.voters={voters}
+min.insync.replicas={least}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{ports.broker},CONTROLLER://127.0.0.1:{ports.controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{ports.broker}
@@ -87,12 +102,12 @@ broker.heartbeat.interval.ms=1000
 log.message.timestamp.type=LogAppendTime
 auto.create.topics.enable=false
 offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={least}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={least}
 group.initial.rebalance.delay.ms=0
 """
 
@@ -143,9 +158,9 @@ def cluster_id(drawn: uuid.UUID) -> str:
     return base64.urlsafe_b64encode(bytes((raw[0] & 0x7F,)) + raw[1:]).rstrip(b"=").decode()
 
 
-async def _format(folder: Path, java: Java, jars: Sequence[Path]) -> None:
+async def _format(folder: Path, cluster: str, java: Java, jars: Sequence[Path]) -> None:
     code, output = await run_to_end(
-        (*_java(java, jars), "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id(uuid.uuid4()), "--config",
+        (*_java(java, jars), "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config",
          str(_properties(folder))),
         environment=bare_environment(), folder=folder,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from deploy.local.reading import Reading, reading_nodes
 from deploy.local.request import Request
 from deploy.local.running import end_leftovers, enter, forget, held, leave
 from deploy.local.site_file import write_site
-from deploy.local.stack import CADENCE_S, Site, brought, ports_in_use, python_environment, stack_nodes
+from deploy.local.stack import CADENCE_S, Site, brought, ports_in_use, python_environment, stack_nodes, without_absent
 from deploy.local.status import State
 from deploy.local.supervisor import Supervisor
 
@@ -120,10 +120,10 @@ async def _fetch_once(site: Site, listener: Listener, end: asyncio.Event) -> Non
 def _nodes(request: Request, site: Site) -> Sequence[Node]:
     nodes = stack_nodes(site)
     if request.demonstration:
-        return [*nodes, *demonstration.demonstration_nodes(site)]
+        return without_absent([*nodes, *demonstration.demonstration_nodes(site)])
     if request.territory is None:
         return nodes
-    return [*nodes, *reading_nodes(site, Reading(request.territory, request.follow))]
+    return without_absent([*nodes, *reading_nodes(site, Reading(request.territory, request.follow))])
 
 
 def end_at_signals() -> asyncio.Event:

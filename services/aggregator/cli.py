@@ -1,4 +1,4 @@
-"""`territoriale dlq …` and `territoriale admin rebuild`."""
+"""`territoriale dlq …`, `territoriale admin rebuild` and `territoriale admin reread`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,26 @@ def rebuild(uai: str | None, as_json: bool) -> None:
     differed = _run(_rebuild(_settings("usage_database"), uai, quiet=as_json))
     click.echo(
         json.dumps({"sheets_changed": differed}) if as_json else f"{differed} sheet(s) differed and were written again"
+    )
+
+
+@click.command()
+@as_json
+def reread(as_json: bool) -> None:
+    """Have the topic read again from its start, once a backup was restored; stop every aggregator before. Reads TERRITORIALE_KAFKA.
+
+    Reports are states: those that the database has already change nothing. What Kafka no longer keeps, agents send again.
+    """
+    from services.aggregator.errors import StillConsumingError
+    from services.aggregator.reread import reread as run
+
+    settings = _settings("kafka")
+    try:
+        messages = _run(run(settings.kafka, settings.topic_prefix))
+    except StillConsumingError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        json.dumps({"messages": messages}) if as_json else f"{messages} message(s) are read once an aggregator starts"
     )
 
 

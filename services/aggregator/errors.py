@@ -38,3 +38,7 @@ class TooManyDeadLettersError(StoppedError):
 
 class StartError(StoppedError):
     """Something that the service needs at start is missing; the message says what."""
+
+
+class StillConsumingError(Exception):
+    """The group has members: what it has read is theirs to say."""

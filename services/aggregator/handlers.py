@@ -23,6 +23,8 @@ GROUP = "aggregator"
 POLL_MS = 10
 """One poll waits this long for a message, then sleeps as long: at low load a flush starts within both."""
 PARTITION_FETCH_BYTES = 2 * 1024 * 1024
+METADATA_MS = 20_000
+"""A topic made anew, or given more partitions, is noticed within; the client's own five minutes would be five without a report."""
 SESSION_MS = 10_000
 """A replica that says nothing for so long is taken for dead and its partitions go to the others."""
 
@@ -90,6 +92,7 @@ def create_broker(bootstrap: str, prefix: str, handlers: Handlers, *, max_record
         bootstrap.split(","),
         client_id="aggregator",
         allow_auto_create_topics=False,
+        metadata_max_age_ms=METADATA_MS,
         graceful_timeout=10,
         logger=None,
         description="Reports in, sheets in PostgreSQL, news of what changed out.",

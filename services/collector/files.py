@@ -28,11 +28,11 @@ BLOCK = 256 * 1024
 """Bytes handled at a time."""
 LONGEST_GARBAGE = 256 * 1024 * 1024
 """Bytes without a newline after which a file is taken for a decompression bomb, or for no journal, and left."""
-MOST_EXPANDED, EXPANDED_FREELY = 200, 16 * 1024 * 1024
+MOST_EXPANDED, EXPANDED_FREELY = 500, 16 * 1024 * 1024
 """How many times its size an archive may expand to, looked at past so many bytes.
 
-Access logs and journals are compressed ten to thirty times, one of health checks that repeat within a second up to about a
-hundred; a bomb of gzip's a thousand. So what one can cost is bounded by its own size, and before that by a few seconds.
+Access logs and journals are compressed ten to fifty times, one line repeated without any change some 350; a bomb of gzip's a
+thousand. So what one can cost is bounded by its own size, and before that by a few seconds.
 """
 MOST_EMPTY = 1000
 """Members of an archive in a row that hold nothing: a file full of them would keep the agent busy without a byte to count."""

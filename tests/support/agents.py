@@ -26,26 +26,23 @@ class Agent:
     bootstrap: str
     now: datetime
 
-    def start(self) -> subprocess.Popen[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "territoriale",
-            "agent",
-            "run",
-            "--settings",
-            str(self.settings),
-            "--until-idle",
-        ]
+    def start(self, *, follow: bool = False, module: tuple[str, ...] = ("territoriale",)) -> subprocess.Popen[str]:
+        """`agent run`, to the end of its sources unless it is to `follow` them. `module` runs it with something added."""
+        words = ["agent", "run", "--settings", str(self.settings), *([] if follow else ["--until-idle"])]
+        command = [sys.executable, "-m", *module, *words]
         environment = {**os.environ, "TERRITORIALE_NOW": self.now.isoformat(), "TERRITORIALE_KAFKA": self.bootstrap}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def run(self) -> str:
         """Read all sources to their end and publish; what it said."""
-        process = self.start()
-        said, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, said[-4000:]
-        return said
+        return finished(self.start())
+
+
+def finished(process: subprocess.Popen[str], code: int = 0) -> str:
+    """What an agent has said once it has ended, with this exit code."""
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == code, f"exit code {process.returncode}: {said[-4000:]}"
+    return said
 
 
 def agent_for(territory: Path, folder: Path, *, name: str, seed: bytes, bootstrap: str, now: datetime) -> Agent:

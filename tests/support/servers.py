@@ -122,14 +122,27 @@ class PostgresServer:
         self._address = address
 
     @contextmanager
-    def database(self) -> Iterator[Database]:
+    def database(self, template: str = "territoriale") -> Iterator[Database]:
         """A fresh database, dropped afterwards even if something still holds it open."""
         name = f"test_{uuid4().hex[:12]}"
-        self._sql(f'CREATE DATABASE "{name}" TEMPLATE territoriale')
+        self._sql(f'CREATE DATABASE "{name}" TEMPLATE {template}')
         try:
             yield Database(name, *(self._url(role, name) for role in ("identity", "usage", "postgres")))
         finally:
             self._sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def dump(self, url: str) -> bytes:
+        """A backup of the database at this address."""
+        name = url.rsplit("/", 1)[1]
+        return subprocess.run(self._tool("pg_dump", name), check=True, env=self._root, stdout=subprocess.PIPE).stdout
+
+    @contextmanager
+    def restored(self, dump: bytes) -> Iterator[Database]:
+        """What a backup holds, in a database of its own."""
+        with self.database(template="template0") as fresh:
+            restoring = self._tool("psql", fresh.name, "-X", "-q", "-v", "ON_ERROR_STOP=1")
+            subprocess.run(restoring, check=True, env=self._root, input=dump, stdout=subprocess.DEVNULL)
+            yield fresh
 
     def _url(self, role: str, database: str) -> str:
         return f"postgresql+asyncpg://{role}:{self._passwords[role]}@127.0.0.1:{self._address['port']}/{database}"
@@ -140,12 +153,17 @@ class PostgresServer:
         assert isinstance(passwords, dict)
         return passwords
 
+    @property
+    def _root(self) -> dict[str, str]:
+        return {"PGPASSWORD": self._passwords["postgres"]}
+
+    def _tool(self, name: str, database: str, *options: str) -> list[str]:
+        where = ["-h", "127.0.0.1", "-p", str(self._address["port"]), "-U", "postgres", "-d", database]
+        return [f"{self._address['binaries']}/{name}", *where, *options]
+
     def _sql(self, statement: str) -> None:
-        subprocess.run(
-            [f"{self._address['binaries']}/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
-             "-p", str(self._address["port"]), "-U", "postgres", "-c", statement],
-            check=True, env={"PGPASSWORD": self._passwords["postgres"]},
-        )  # fmt: skip
+        command = self._tool("psql", "postgres", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement)
+        subprocess.run(command, check=True, env=self._root)
 
 
 def kafka_bootstrap() -> str:

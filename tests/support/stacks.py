@@ -16,7 +16,7 @@ from deploy.local.places import cache_folder
 from deploy.local.running import forget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -69,9 +69,11 @@ def environment_for(local: Path, now: datetime | None) -> dict[str, str]:
 
 
 @contextmanager
-def stack_of(territory: Path, local: Path, now: datetime | None, *options: str) -> Iterator[Stack]:
-    """`local up --territory`, and `local down` whatever happens."""
-    environment = environment_for(local, now)
+def stack_of(
+    territory: Path, local: Path, now: datetime | None, *options: str, brought: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
+    """`local up --territory`, and `local down` whatever happens. `brought`: variables of an operator who has servers already."""
+    environment = {**environment_for(local, now), **(brought or {})}
     state = local / "state"
     words = ("local", "up", "--territory", str(territory), "--state", str(state), "--json", *options)
     try:
