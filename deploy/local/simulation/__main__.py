@@ -45,7 +45,7 @@ def prepare_command(folder: Path, now: datetime | None, seed: int) -> None:
     """First screen."""
     with_sentences(
         lambda: prepare(
-            folder, Clock(now).now(), seed=seed, progress=lambda done, total: say(f"Collèges {done}/{total}")
+            folder, Clock(now).now(), seed=seed, progress=lambda done, total: say(f"Établissements {done}/{total}")
         )
     )
 

@@ -1,4 +1,4 @@
-"""What a collège does besides connecting: each measure's rate, who does it and when it happens. All rates are guesses."""
+"""What an establishment does besides connecting: each measure's rate, who does it and when it happens. All rates are guesses."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from deploy.local.simulation.population import ELEVE, ENSEIGNANT, LEVELS, PERSONNEL, Population
+from deploy.local.simulation.population import ELEVE, ENSEIGNANT, PERSONNEL, Population
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from deploy.local.simulation.territory import Establishment
 
     Floats: TypeAlias = NDArray[np.float64]
     Ints: TypeAlias = NDArray[np.int64]
@@ -25,7 +27,7 @@ Base = Literal["teacher", "pupil", "school"]
 class Activity:
     """A measure: how many a day of lessons per teacher, pupil or school, whose rhythm it follows, how many a line.
 
-    `levels` are those it is told by, empty where the export tells none. `school_only`: never on a day without lessons.
+    `by_level`: the export tells the level; `only`: levels where it exists, all where empty. `school_only`: never on a day without lessons.
     """
 
     measure: str
@@ -33,7 +35,8 @@ class Activity:
     base: Base
     actor: int
     batch: float = 1.0
-    levels: tuple[str, ...] = LEVELS
+    by_level: bool = True
+    only: tuple[str, ...] = ()
     school_only: bool = False
 
 
@@ -45,8 +48,8 @@ def _pupils_work(measure: str, rate: float, batch: float = 1.0) -> Activity:
     return Activity(measure, rate, "pupil", ELEVE, batch)
 
 
-def _office(measure: str, rate: float, batch: float = 1.0, levels: tuple[str, ...] = ()) -> Activity:
-    return Activity(measure, rate, "school", PERSONNEL, batch, levels)
+def _office(measure: str, rate: float, batch: float = 1.0, *, by_level: bool = False) -> Activity:
+    return Activity(measure, rate, "school", PERSONNEL, batch, by_level)
 
 
 def _school_life(measure: str, rate: float) -> Activity:
@@ -72,19 +75,19 @@ ACTIVITIES = (
     _teaching("evaluations_competence", 0.11),
     _teaching("evaluations_with_subject", 0.05),
     _teaching("evaluations_with_key", 0.03),
-    Activity("placements", 0.0015, "pupil", PERSONNEL, levels=("3EME",), school_only=True),
+    Activity("placements", 0.0015, "pupil", PERSONNEL, only=("3EME", "1ERE", "TALE"), school_only=True),
     _teaching("discussions", 0.45),
     _teaching("messages", 1.125),  # 2.5 messages per discussion (published)
     _teaching("messages_received", 3.4, batch=4),
     _teaching("informations", 0.05),
-    _office("polls", 0.3, levels=LEVELS),
-    _office("printed_documents", 14, batch=5, levels=LEVELS),
-    _office("emails", 40, batch=20, levels=LEVELS),
-    _office("sms", 18, batch=3, levels=LEVELS),
-    _office("maileva_letters", 0.3, batch=5, levels=LEVELS),
-    _office("pdf_documents", 6, batch=2, levels=LEVELS),
+    _office("polls", 0.3, by_level=True),
+    _office("printed_documents", 14, batch=5, by_level=True),
+    _office("emails", 40, batch=20, by_level=True),
+    _office("sms", 18, batch=3, by_level=True),
+    _office("maileva_letters", 0.3, batch=5, by_level=True),
+    _office("pdf_documents", 6, batch=2, by_level=True),
     _office("agenda_events", 0.8),
-    _office("locker_documents", 4, batch=10, levels=LEVELS),
+    _office("locker_documents", 4, batch=10, by_level=True),
     _office("useful_links", 0.02),
     _office("blog_posts", 0.05),
     _office("requests_maintenance", 0.5),
@@ -113,10 +116,14 @@ class Agenda:
     """The line from its kind on, its `n` and closing brace left open."""
 
 
-@lru_cache(maxsize=64)
-def agenda(pupils: tuple[int, ...], teachers: int) -> Agenda:
-    """What a collège with these pupils by level and these teachers does on a day of lessons."""
-    rows = [row for activity in ACTIVITIES for row in _rows(activity, pupils, teachers)]
+def agenda_of(establishment: Establishment, crowd: Population) -> Agenda:
+    return agenda(establishment.levels, crowd.pupils, crowd.teachers)
+
+
+@lru_cache(maxsize=128)
+def agenda(levels: tuple[str, ...], pupils: tuple[int, ...], teachers: int) -> Agenda:
+    """What an establishment with these pupils by level and these teachers does on a day of lessons."""
+    rows = [row for activity in ACTIVITIES for row in _rows(activity, dict(zip(levels, pupils, strict=True)), teachers)]
     activities = [activity for activity, _, _ in rows]
     return Agenda(
         actor=np.array([activity.actor for activity in activities]),
@@ -127,19 +134,15 @@ def agenda(pupils: tuple[int, ...], teachers: int) -> Agenda:
     )
 
 
-def agenda_of(crowd: Population) -> Agenda:
-    return agenda(crowd.pupils, crowd.teachers)
-
-
-def _rows(activity: Activity, pupils: tuple[int, ...], teachers: int) -> Iterator[tuple[Activity, str, float]]:
-    base = {"teacher": teachers, "pupil": sum(pupils), "school": 1}[activity.base]
-    lines = activity.rate * base / activity.batch
-    if not activity.levels:
+def _rows(activity: Activity, pupils: dict[str, int], teachers: int) -> Iterator[tuple[Activity, str, float]]:
+    everybody = sum(pupils.values())
+    lines = activity.rate * {"teacher": teachers, "pupil": everybody, "school": 1}[activity.base] / activity.batch
+    if not activity.by_level:
         yield activity, "", lines
         return
-    for level, count in zip(LEVELS, pupils, strict=True):
-        if level in activity.levels:
-            yield activity, level, lines * count / sum(pupils)
+    for level, count in pupils.items():
+        if not activity.only or level in activity.only:
+            yield activity, level, lines * count / everybody
 
 
 def _text(activity: Activity, level: str) -> str:

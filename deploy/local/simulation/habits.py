@@ -39,6 +39,13 @@ HABITS = (
     Habit(visits=1.50, idle=0.05, software=0.70, mobile=0.10, ent=0.35),
 )
 
+WEIGHT = {
+    "college": (1.0, 1.0, 1.0, 1.0, 1.0),
+    "lycee": (1.15, 0.7, 1.0, 0.9, 1.0),
+    "ecole": (0.08, 0.55, 0.8, 0.45, 0.7),
+}
+"""Visits of each profile by kind of establishment, against a collège. Invented: pupils of an école hardly come by themselves."""
+
 ENT_BY_MOBILE = 0.35
 """The app mostly goes straight to the server: the share through the ENT is that of the web, times this."""
 

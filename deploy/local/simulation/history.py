@@ -1,4 +1,4 @@
-"""What lies before the first eight weeks: one compressed file per collège and school year, the newest first.
+"""What lies before the first eight weeks: one compressed file per establishment and school year, the newest first.
 
 A file is written under a name that no agent's glob matches, then renamed: agents only ever see it whole, and so count a school
 year's people in one pass, before the set of a year that is over is dropped. A run that was stopped goes on with the files that
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from deploy.local.simulation.territory import College
+    from deploy.local.simulation.territory import Establishment
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ def spans(since: date, today: date) -> list[Span]:
     return found
 
 
-def write_span(folder: Path, college: College, span: Span, seed: int) -> bool:
-    """Write one span of one collège unless it is there; returns whether it was missing."""
+def write_span(folder: Path, establishment: Establishment, span: Span, seed: int) -> bool:
+    """Write one span of one establishment unless it is there or nothing was written in it; returns whether it was missing."""
     path = folder / span.file_name
-    if path.exists():
+    if path.exists() or not any(map(establishment.writes_on, span.days())):
         return False
     draft = folder / f".{span.file_name}"
     with draft.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as file:
         for day in span.days():
-            file.write("".join(day_of(college, day, seed).lines).encode())
+            file.write("".join(day_of(establishment, day, seed).lines).encode())
     draft.replace(path)
     return True

@@ -1,4 +1,4 @@
-"""The journal of one collège: files of a month at most, that only ever grow, and go on where they stopped.
+"""The journal of one establishment: files of a month at most, that only ever grow, and go on where they stopped.
 
 Files are named by the first local day they hold, so that they sort by age. The newest is plain and grows; a history file
 (`history.py`) is whole from the start. What was written of a day is always the beginning of what `day_of` draws for it.
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from contracts.periods import local_midnight, month_start, school_year_start
-from deploy.local.simulation.territory import ZONE
 from deploy.local.simulation.traffic import HEARTBEAT, day_of
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from deploy.local.simulation.territory import College
+    from deploy.local.simulation.territory import Establishment
     from deploy.local.simulation.traffic import Day
 
 OPENING = "journal-0-opening.ndjson"
@@ -27,12 +26,12 @@ OPENING = "journal-0-opening.ndjson"
 
 
 class Journal:
-    """Writes what happens in one collège, up to an instant that only moves forward."""
+    """Writes what happens in one establishment, up to an instant that only moves forward."""
 
-    def __init__(self, folder: Path, college: College, since: date, seed: int) -> None:
-        """`folder` is the collège's own; `since` its first day in plain files, the days before are history."""
+    def __init__(self, folder: Path, establishment: Establishment, since: date, seed: int) -> None:
+        """`folder` is the establishment's own; `since` its first day in plain files, the days before are history."""
         self.folder = folder
-        self.college = college
+        self.establishment = establishment
         self._since = since
         self._seed = seed
         self._day: Day | None = None
@@ -49,10 +48,10 @@ class Journal:
         path = self.folder / OPENING
         if path.exists():
             return
-        start = previous_school_year(today)
-        line = day_of(self.college, start, self._seed).lines[0].rstrip()
+        start = max(previous_school_year(today), self.establishment.joined or date.min)
+        line = day_of(self.establishment, start, self._seed).lines[0].rstrip()
         draft = self.folder / f".{OPENING}"
-        draft.write_text(f'{line[:-1]},"export":"simulation {self.college.uai}"}}\n', encoding="utf-8")
+        draft.write_text(f'{line[:-1]},"export":"simulation {self.establishment.uai}"}}\n', encoding="utf-8")
         draft.replace(path)
 
     def advance(self, to: datetime) -> int:
@@ -75,7 +74,7 @@ class Journal:
         return len(lines)
 
     def _turn_to(self, day: date, written: int) -> Day:
-        self._day = day_of(self.college, day, self._seed)
+        self._day = day_of(self.establishment, day, self._seed)
         self._written = written
         return self._day
 
@@ -91,7 +90,7 @@ class Journal:
         repair(newest)
         if not newest.stat().st_size:
             return self._turn_to(date.fromisoformat(newest.stem.removeprefix("journal-")), 0)
-        return self._turn_to(*_position(newest))
+        return self._turn_to(*_position(newest, self.establishment.zone))
 
 
 def previous_school_year(today: date) -> date:
@@ -110,14 +109,14 @@ def repair(path: Path) -> None:
                 file.truncate(whole)
 
 
-def _position(path: Path) -> tuple[date, int]:
+def _position(path: Path, zone: str) -> tuple[date, int]:
     """Last day of a file of whole lines, and how many lines of it are there: each day begins with its midnight heartbeat."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         last = data[data.rfind(b"\n", 0, len(data) - 1) + 1 :].decode()
         day = date.fromisoformat(last.removeprefix('{"at":"')[:10])
-        return day, data[data.rfind(_midnight(day)) :].count(b"\n")
+        return day, data[data.rfind(_midnight(day, zone)) :].count(b"\n")
 
 
-def _midnight(day: date) -> bytes:
-    local = local_midnight(day, ZONE).astimezone(ZoneInfo(ZONE))
+def _midnight(day: date, zone: str) -> bytes:
+    local = local_midnight(day, zone).astimezone(ZoneInfo(zone))
     return f'{{"at":"{local.isoformat()}","kind":"{HEARTBEAT}'.encode()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deploy.local.simulation.census import due, write_census
 from deploy.local.simulation.history import spans, write_span
-from deploy.local.simulation.preparation import held, journals_of, local_date, recipe_of
+from deploy.local.simulation.preparation import held, journals_of, local_date, recipe_of, write_newest_census
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,14 +47,25 @@ class Simulation:
         now = self._clock()
         for journal in self._journals:
             journal.advance(now)
+            write_newest_census(journal, now, self._recipe.seed)
 
     def _write_history(self) -> None:
         """The present goes on being written between two files: history never makes it late."""
+        self._write_censuses()
         for span in spans(self._recipe.first_day, local_date(self._clock())):
             for place, journal in enumerate(self._journals, start=1):
                 if self._stop.is_set():
                     return
-                if write_span(journal.folder, journal.college, span, self._recipe.seed):
-                    self._say(f"Historique {span.school_year} : collège {place}/{len(self._journals)}")
+                if write_span(journal.folder, journal.establishment, span, self._recipe.seed):
+                    self._say(f"Historique {span.school_year} : établissement {place}/{len(self._journals)}")
                 self._follow()
         self._say("Historique complet")
+
+    def _write_censuses(self) -> None:
+        """Newest first, as the history; those before the agents' time too."""
+        for journal in self._journals:
+            for day in reversed(due(journal.establishment, local_date(self._clock()))):
+                if self._stop.is_set():
+                    return
+                write_census(journal.folder, journal.establishment, day, self._recipe.seed)
+            self._follow()

@@ -1,7 +1,7 @@
-"""The people of a collège, drawn from the seed and kept in memory only: journals hold nothing of them but an opaque id.
+"""The people of an establishment, drawn from the seed and kept in memory only: journals hold nothing of them but an opaque id.
 
-Pupils come by cohorts that stay four years, with their guardians; teachers and staff stay. So the same ids are met from one
-school year to the next, as in a real journal.
+Pupils come by cohorts that stay as long as there are levels, with their guardians; teachers and staff stay. So the same ids are
+met from one school year to the next, as in a real journal.
 """
 
 from __future__ import annotations
@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from deploy.local.simulation.habits import HABITS, PROFILES
+from deploy.local.simulation.habits import HABITS, PROFILES, WEIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deploy.local.simulation.territory import College
+    from deploy.local.simulation.territory import Establishment
 
     Floats: TypeAlias = NDArray[np.float64]
     Ints: TypeAlias = NDArray[np.int64]
 
-LEVELS = ("6EME", "5EME", "4EME", "3EME")
 ELEVE, RESPONSABLE, ACCOMPAGNANT, ENSEIGNANT, PERSONNEL = range(len(PROFILES))
 
-PUPILS = (450, 795)
-"""Least and most pupils of a collège, so that with cohorts of unequal size it keeps within what is published (430 to 830)."""
 GUARDIANS_PER_PUPIL = 1.77
 PUPILS_PER_TEACHER = 11.5
 PUPILS_PER_STAFF = 17
@@ -51,59 +48,59 @@ class People:
 
 @dataclass(frozen=True)
 class Population:
-    """Everybody of a collège in one school year."""
+    """Everybody of a establishment in one school year."""
 
     people: People
     pupils: tuple[int, ...]
-    """Pupils of each level, in the order of `LEVELS`."""
+    """Pupils of each level, in the order of the establishment's `levels`."""
     teachers: int
 
 
-@lru_cache(maxsize=64)
-def population(college: College, year: int, seed: int) -> Population:
+@lru_cache(maxsize=128)
+def population(establishment: Establishment, year: int, seed: int) -> Population:
     """The population of the school year that starts in `year`."""
-    size = _size(college, seed)
-    cohorts = [_cohort(college, year - place, size, seed) for place in range(len(LEVELS))]
-    staff = _staff(college, size, seed)
+    size = _size(establishment, seed)
+    cohorts = [_cohort(establishment, year - place, size, seed) for place in range(len(establishment.levels))]
+    staff = _staff(establishment, size, seed)
     groups = [*staff, *(group for cohort in cohorts for group in cohort)]
     teachers = len(staff[0].who)
     return Population(_joined(groups), tuple(len(cohort[0].who) for cohort in cohorts), teachers)
 
 
-def _size(college: College, seed: int) -> int:
-    return int(np.random.default_rng([seed, college.number]).integers(*PUPILS, endpoint=True))
+def _size(establishment: Establishment, seed: int) -> int:
+    return int(np.random.default_rng([seed, establishment.number]).integers(*establishment.pupils, endpoint=True))
 
 
-def _cohort(college: College, entry: int, size: int, seed: int) -> list[People]:
-    rng = np.random.default_rng([seed, college.number, entry])
-    pupils = round(size / len(LEVELS) * rng.uniform(0.96, 1.04))
+def _cohort(establishment: Establishment, entry: int, size: int, seed: int) -> list[People]:
+    rng = np.random.default_rng([seed, establishment.number, entry])
+    pupils = round(size / len(establishment.levels) * rng.uniform(0.96, 1.04))
     guardians = round(pupils * GUARDIANS_PER_PUPIL)
-    salt = f"{seed} {college.uai} {entry}"
-    return [_group(rng, college, ELEVE, pupils, salt), _group(rng, college, RESPONSABLE, guardians, salt)]
+    salt = f"{seed} {establishment.uai} {entry}"
+    return [_group(rng, establishment, ELEVE, pupils, salt), _group(rng, establishment, RESPONSABLE, guardians, salt)]
 
 
-def _staff(college: College, size: int, seed: int) -> list[People]:
-    rng = np.random.default_rng([seed, college.number, 0])
+def _staff(establishment: Establishment, size: int, seed: int) -> list[People]:
+    rng = np.random.default_rng([seed, establishment.number, 0])
     counts = {
         ENSEIGNANT: size / PUPILS_PER_TEACHER,
         PERSONNEL: size / PUPILS_PER_STAFF,
         ACCOMPAGNANT: size / PUPILS_PER_SUPPORT,
     }
-    salt = f"{seed} {college.uai}"
-    return [_group(rng, college, profile, round(count), salt) for profile, count in counts.items()]
+    salt = f"{seed} {establishment.uai}"
+    return [_group(rng, establishment, profile, max(1, round(count)), salt) for profile, count in counts.items()]
 
 
-def _group(rng: np.random.Generator, college: College, profile: int, count: int, salt: str) -> People:
+def _group(rng: np.random.Generator, establishment: Establishment, profile: int, count: int, salt: str) -> People:
     habit = HABITS[profile]
     active = rng.random(count) >= habit.idle
-    visits = habit.visits / (1 - habit.idle) * rng.gamma(2.0, 0.5, count) * active
+    visits = habit.visits * WEIGHT[establishment.kind][profile] / (1 - habit.idle) * rng.gamma(2.0, 0.5, count) * active
     ids = (blake2s(f"{salt} {profile} {rank}".encode(), digest_size=6).hexdigest() for rank in range(count))
     return People(
         profile=np.full(count, profile),
         visits=visits,
         software=_shares(rng, habit.software, count),
         mobile=_shares(rng, habit.mobile, count),
-        ent=_shares(rng, habit.ent if college.ent else 0.0, count),
+        ent=_shares(rng, habit.ent if establishment.ent else 0.0, count),
         who=tuple(ids),
     )
 

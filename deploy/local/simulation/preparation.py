@@ -10,15 +10,16 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from deploy.local.simulation.census import due, write_census
 from deploy.local.simulation.journal import Journal
-from deploy.local.simulation.territory import COLLEGES, ZONE, write_territory
+from deploy.local.simulation.territory import ESTABLISHMENTS, ZONE, dated, write_territory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from deploy.local.simulation.territory import College
+    from deploy.local.simulation.territory import Establishment
 
 FIRST_SCREEN = timedelta(weeks=8)
 """What is written at once, so that the first screen has something to show; the rest streams in behind."""
@@ -41,15 +42,15 @@ class Recipe:
 
     seed: int
     since: str
-    colleges: int
+    establishments: int
 
     @property
     def first_day(self) -> date:
         return date.fromisoformat(self.since)
 
     @property
-    def places(self) -> tuple[College, ...]:
-        return COLLEGES[: self.colleges]
+    def places(self) -> tuple[Establishment, ...]:
+        return tuple(dated(each, self.first_day) for each in ESTABLISHMENTS[: self.establishments])
 
 
 def prepare(
@@ -57,22 +58,23 @@ def prepare(
     now: datetime,
     *,
     seed: int = DEFAULT_SEED,
-    colleges: int = len(COLLEGES),
+    establishments: int = len(ESTABLISHMENTS),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write the territory and its last eight weeks up to `now` (aware); returns `folder`, ready for `local up --territory`.
 
-    A folder prepared before keeps its own seed and collèges and is only continued: what happened since is appended.
-    `progress(done, total)` is called as each collège is written. Raises `FolderInUseError`.
+    A folder prepared before keeps its own seed and establishments and is only continued: what happened since is appended.
+    `progress(done, total)` is called as each establishment is written. Raises `FolderInUseError`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder):
-        recipe = _kept(folder, Recipe(seed, (local_date(now) - FIRST_SCREEN).isoformat(), colleges))
+        recipe = _kept(folder, Recipe(seed, (local_date(now) - FIRST_SCREEN).isoformat(), establishments))
         write_territory(folder, recipe.places)
         journals = journals_of(folder, recipe)
         for done, journal in enumerate(journals, start=1):
             journal.open(local_date(now))
             journal.advance(now)
+            write_newest_census(journal, now, recipe.seed)
             if progress:
                 progress(done, len(journals))
     return folder
@@ -84,7 +86,13 @@ def local_date(now: datetime) -> date:
 
 
 def journals_of(folder: Path, recipe: Recipe) -> list[Journal]:
-    return [Journal(folder / college.uai, college, recipe.first_day, recipe.seed) for college in recipe.places]
+    return [Journal(folder / each.uai, each, recipe.first_day, recipe.seed) for each in recipe.places]
+
+
+def write_newest_census(journal: Journal, now: datetime, seed: int) -> bool:
+    """The first screen needs one census; returns whether it was missing."""
+    dates = due(journal.establishment, local_date(now))
+    return bool(dates) and write_census(journal.folder, journal.establishment, dates[-1], seed)
 
 
 def recipe_of(folder: Path) -> Recipe:

@@ -33,7 +33,10 @@ _WEEK = (Kind.LESSONS, Kind.LESSONS, Kind.WEDNESDAY, Kind.LESSONS, Kind.LESSONS,
 
 @lru_cache(maxsize=4096)
 def kind_of(day: date, school_zone: str) -> Kind:
-    """Kind of a day in a zone of school holidays, `A`, `B` or `C`. A public holiday in term time lives like a Sunday."""
+    """Kind of a day in a zone of school holidays, `A`, `B` or `C`; '' where no package knows them: summer only.
+
+    A public holiday in term time lives like a Sunday.
+    """
     if _is_summer(day, school_zone):
         return Kind.SUMMER
     ordinary = Kind.SUNDAY if day in _public_holidays(day.year) else _WEEK[day.weekday()]
@@ -52,6 +55,8 @@ def _is_summer(day: date, school_zone: str) -> bool:
 def _school_holidays(year: int, school_zone: str) -> Container[date]:
     import holidays  # slow to import: only when a day is asked for
 
+    if not school_zone:
+        return frozenset()
     return frozenset(holidays.country_holidays("FR", subdiv=f"Zone {school_zone}", categories=("school",), years=year))
 
 

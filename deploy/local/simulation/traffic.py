@@ -1,4 +1,4 @@
-"""One day of one collège: its lines in the order of time, a function of the seed and the date alone.
+"""One day of one establishment: its lines in the order of time, a function of the seed and the date alone.
 
 The day does not depend on when it is asked for, so what was written before a stop is always the beginning of what is drawn again
 after it: journals go on where they stopped, and streamed history meets what was already there.
@@ -17,7 +17,6 @@ from deploy.local.simulation.activities import agenda_of
 from deploy.local.simulation.habits import ACCESS_UNKNOWN, DAILY_NOISE, ENT_BY_MOBILE, PROFILES, curves, liveliness
 from deploy.local.simulation.population import population
 from deploy.local.simulation.schooldays import LESSON_KINDS, Kind, kind_of
-from deploy.local.simulation.territory import SCHOOL_ZONE, ZONE
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from deploy.local.simulation.activities import Agenda
     from deploy.local.simulation.population import People
-    from deploy.local.simulation.territory import College
+    from deploy.local.simulation.territory import Establishment
 
     Floats: TypeAlias = NDArray[np.float64]
     Ints: TypeAlias = NDArray[np.int64]
@@ -44,6 +43,7 @@ _WEB, _MOBILE, _SOFTWARE = range(len(_CHANNELS))
 _DIRECT, _ENT, _UNKNOWN = range(len(_ACCESSES))
 
 HEARTBEAT = 'heartbeat"}\n'
+_NOTHING: tuple[NDArray[np.int64], list[str]] = (np.empty(0, np.int64), [])
 
 
 @dataclass(frozen=True)
@@ -60,28 +60,32 @@ class Day:
         return int(np.searchsorted(self.seconds, instant.timestamp(), side="right"))
 
 
-def day_of(college: College, day: date, seed: int) -> Day:
-    """Everything that the journal of `college` holds of a local day, heartbeats first within a second."""
-    rng = np.random.default_rng([seed, college.number, day.toordinal()])
-    crowd = population(college, school_year_start(day).year, seed)
-    kind = kind_of(day, SCHOOL_ZONE)
+def day_of(establishment: Establishment, day: date, seed: int) -> Day:
+    """Everything that the journal of `establishment` holds of a local day, heartbeats first within a second."""
+    if not establishment.writes_on(day):
+        return _written(day, [], [_NOTHING], establishment.zone)
+    rng = np.random.default_rng([seed, establishment.number, day.toordinal()])
+    crowd = population(establishment, school_year_start(day).year, seed)
+    kind = kind_of(day, establishment.school_zone)
     lively = liveliness(kind, day.month) * rng.lognormal(0, DAILY_NOISE)
-    hours = hours_of_day(day, ZONE)
-    chances = _chances(hours, kind)
+    zone = establishment.zone
+    hours = hours_of_day(day, zone)
+    chances = _chances(hours, kind, zone)
     return _written(
         day,
         hours,
         [
             _heartbeats(len(hours)),
             _connections(rng, crowd.people, lively, chances),
-            _activities(rng, agenda_of(crowd), lively, chances, lessons=kind in LESSON_KINDS),
+            _activities(rng, agenda_of(establishment, crowd), lively, chances, lessons=kind in LESSON_KINDS),
         ],
+        zone,
     )
 
 
-def _chances(hours: list[datetime], kind: Kind) -> Floats:
+def _chances(hours: list[datetime], kind: Kind, zone: str) -> Floats:
     """For each profile, the chance that a visit falls before the end of each hour of this day, of 23 to 25."""
-    labels = [hour.astimezone(ZoneInfo(ZONE)).hour for hour in hours]
+    labels = [hour.astimezone(ZoneInfo(zone)).hour for hour in hours]
     cumulated = np.cumsum(curves(kind)[:, labels], axis=1)
     chances: Floats = cumulated / cumulated[:, -1:]
     return chances
@@ -138,20 +142,20 @@ def _activities(rng: np.random.Generator, plan: Agenda, lively: Floats, chances:
     ]
 
 
-def _written(day: date, hours: list[datetime], facts: list[Facts]) -> Day:
+def _written(day: date, hours: list[datetime], facts: list[Facts], zone: str) -> Day:
     seconds = np.concatenate([moments for moments, _ in facts])
     texts = [text for _, part in facts for text in part]
     order = np.argsort(seconds, kind="stable")
-    ats = [_at(hour) for hour in hours]
+    ats = [_at(hour, zone) for hour in hours]
     lines = [
         f"{ats[second // HOUR][0]}{_MINUTES[second % HOUR]}{ats[second // HOUR][1]}{texts[place]}"
         for second, place in zip(seconds[order].tolist(), order.tolist(), strict=True)
     ]
-    first, end = bounds("day", day, ZONE)
+    first, end = bounds("day", day, zone)
     return Day(day, end, seconds[order] + int(first.timestamp()), lines)
 
 
-def _at(hour: datetime) -> tuple[str, str]:
+def _at(hour: datetime, zone: str) -> tuple[str, str]:
     """What stands before and after the minutes of a line of this hour: the two 02:00 of October differ by their offset."""
-    local = hour.astimezone(ZoneInfo(ZONE))
+    local = hour.astimezone(ZoneInfo(zone))
     return f'{{"at":"{local:%Y-%m-%dT%H}:', f'{local.isoformat()[-6:]}","kind":"'

@@ -1,4 +1,4 @@
-"""One day of a collège: its size, its shape, its hours on the nights when clocks change."""
+"""One day of an establishment: its size, its shape, its hours on the nights when clocks change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contracts.catalogue import CATALOGUE
 from deploy.local.simulation.activities import ACTIVITIES
 from deploy.local.simulation.population import population
 from deploy.local.simulation.schooldays import Kind, kind_of
-from deploy.local.simulation.territory import COLLEGES
+from deploy.local.simulation.territory import ESTABLISHMENTS
 from deploy.local.simulation.traffic import Day, day_of
 from tests.deploy.simulation.reading import complaint, instant
 
@@ -23,7 +23,7 @@ THURSDAY = date(2026, 11, 19)
 
 
 def day(when: date, place: int = 0, seed: int = SEED) -> Day:
-    return day_of(COLLEGES[place], when, seed)
+    return day_of(ESTABLISHMENTS[place], when, seed)
 
 
 def parsed(when: date, place: int = 0) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def parsed(when: date, place: int = 0) -> list[dict[str, Any]]:
 
 def visits(when: date) -> Counter[str]:
     """Connections of the whole territory by profile."""
-    facts = [fact for place in range(len(COLLEGES)) for fact in parsed(when, place)]
+    facts = [fact for place in range(len(ESTABLISHMENTS)) for fact in parsed(when, place)]
     return Counter(fact["profile"] for fact in facts if fact["kind"] == "connection")
 
 
@@ -59,7 +59,7 @@ def test_each_measure_that_a_journal_may_hold_has_a_rate_and_no_other():
 
 def test_a_working_day_has_about_one_connection_per_account_in_the_published_shares():
     seen = visits(THURSDAY)
-    accounts = sum(len(population(college, 2026, SEED).people.who) for college in COLLEGES)
+    accounts = sum(len(population(establishment, 2026, SEED).people.who) for establishment in ESTABLISHMENTS)
     assert 0.85 < seen.total() / accounts < 1.2
     shares = {profile: count / seen.total() for profile, count in seen.items()}
     assert shares["eleve"] == pytest.approx(0.40, abs=0.03)
@@ -69,7 +69,7 @@ def test_a_working_day_has_about_one_connection_per_account_in_the_published_sha
 
 
 def test_pupils_and_parents_come_by_smartphone_as_published():
-    facts = [fact for place in range(len(COLLEGES)) for fact in parsed(THURSDAY, place) if "channel" in fact]
+    facts = [fact for place in range(len(ESTABLISHMENTS)) for fact in parsed(THURSDAY, place) if "channel" in fact]
     mobile = Counter(fact["profile"] for fact in facts if fact["channel"] == "mobile")
     total = Counter(fact["profile"] for fact in facts)
     assert mobile["eleve"] / total["eleve"] == pytest.approx(0.54, abs=0.04)
@@ -77,15 +77,15 @@ def test_pupils_and_parents_come_by_smartphone_as_published():
 
 
 def test_only_a_college_with_an_ent_is_reached_through_one():
-    for place, college in enumerate(COLLEGES):
+    for place, establishment in enumerate(ESTABLISHMENTS):
         through = sum(fact.get("access") == "ent" for fact in parsed(THURSDAY, place))
-        assert (through > 100) == college.ent
+        assert (through > 100) == establishment.ent
 
 
 @pytest.mark.parametrize("year", [2025, 2026])
 def test_colleges_have_the_published_sizes(year: int):
-    for college in COLLEGES:
-        crowd = population(college, year, SEED)
+    for establishment in (each for each in ESTABLISHMENTS if each.kind == "college"):
+        crowd = population(establishment, year, SEED)
         guardians = int((crowd.people.profile == 1).sum())
         assert 430 <= sum(crowd.pupils) <= 830
         assert 34 <= crowd.teachers <= 82
@@ -94,8 +94,8 @@ def test_colleges_have_the_published_sizes(year: int):
 
 
 def test_pupils_stay_four_years_and_teachers_stay():
-    before = set(population(COLLEGES[0], 2025, SEED).people.who)
-    now = population(COLLEGES[0], 2026, SEED).people
+    before = set(population(ESTABLISHMENTS[0], 2025, SEED).people.who)
+    now = population(ESTABLISHMENTS[0], 2026, SEED).people
     kept = dict.fromkeys(range(5), 0)
     for who, profile in zip(now.who, now.profile.tolist(), strict=True):
         kept[profile] += who in before

@@ -22,7 +22,7 @@ from deploy.local.simulation.__main__ import main
 from deploy.local.simulation.journal import repair
 from deploy.local.simulation.live import Simulation
 from deploy.local.simulation.preparation import FolderInUseError, NotPreparedError, held
-from deploy.local.simulation.territory import COLLEGES
+from deploy.local.simulation.territory import ESTABLISHMENTS, LEVELS
 from tests.deploy.simulation.reading import OPENING, contents, dated_facts, facts, heartbeats, instant, journal_files
 
 NOVEMBER = datetime.fromisoformat("2026-11-23T10:15:30+01:00")
@@ -33,7 +33,7 @@ SUMMER = datetime.fromisoformat("2026-08-30T10:15:30+02:00")
 """Eight weeks of summer are written in no time."""
 
 REAL_EXAMPLES = {"0750654D", "0752524L", "0920131T", "6200002H", "7200583W", "9740979W"}
-UAI = COLLEGES[0].uai
+UAI = ESTABLISHMENTS[0].uai
 
 
 class Steps(Event):
@@ -67,7 +67,7 @@ def catch_up(folder: Path, now: datetime) -> list[str]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(tmp_path_factory.mktemp("prepared"), RENTREE, colleges=1)
+    return prepare(tmp_path_factory.mktemp("prepared"), RENTREE, establishments=1)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def copy(folder: Path, to: Path) -> Path:
 
 def test_the_same_seed_writes_the_same_bytes_and_another_one_others(tmp_path: Path):
     first, second, other = (
-        contents(prepare(tmp_path / name, RENTREE, seed=seed, colleges=1))
+        contents(prepare(tmp_path / name, RENTREE, seed=seed, establishments=1))
         for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
     assert first == second
@@ -95,19 +95,19 @@ def test_the_territory_is_complete_and_says_that_it_is_fictitious(tmp_path: Path
     text = (tmp_path / "territory.toml").read_text("utf-8")
     territory = tomllib.loads(text)
     assert "fictif" in text.splitlines()[0]
-    assert len(territory["establishment"]) == len(COLLEGES)
+    assert len(territory["establishment"]) == len(ESTABLISHMENTS)
     for establishment in territory["establishment"]:
         assert establishment["name"].endswith("(fictif)")
         assert parse_uai(establishment["uai"]) not in REAL_EXAMPLES
-        assert establishment["type"] == "college"
-        assert all(code.startswith("86") and len(code) == 5 for code in establishment["postal_codes"])
+        assert establishment["type"] in LEVELS
+        assert all(code.startswith(("86", "974")) and len(code) == 5 for code in establishment["postal_codes"])
         agent = tomllib.loads((tmp_path / establishment["uai"] / "agent.toml").read_text("utf-8"))
         assert sorted((tmp_path / establishment["uai"]).glob(agent["journal"]))
     assert {e["convention"] for e in territory["establishment"]} == {"consent", "joint"}
 
 
 def test_eight_weeks_are_there_without_a_gap_and_nothing_of_the_future(tmp_path: Path):
-    prepare(tmp_path, NOVEMBER, colleges=1)
+    prepare(tmp_path, NOVEMBER, establishments=1)
     read = dated_facts(tmp_path / UAI)
     assert read[0]["at"] == "2026-09-28T00:00:00+02:00"
     assert NOVEMBER - timedelta(minutes=5) < instant(read[-1]) <= NOVEMBER
@@ -117,7 +117,7 @@ def test_eight_weeks_are_there_without_a_gap_and_nothing_of_the_future(tmp_path:
 
 
 def test_the_first_file_begins_with_the_previous_school_year_and_resembles_no_other(tmp_path: Path):
-    prepare(tmp_path, RENTREE, colleges=1)
+    prepare(tmp_path, RENTREE, establishments=1)
     first, second = journal_files(tmp_path / UAI)[:2]
     assert first.name == OPENING
     (line,) = facts(first)
@@ -126,21 +126,22 @@ def test_the_first_file_begins_with_the_previous_school_year_and_resembles_no_ot
 
 
 def test_a_folder_prepared_before_is_continued_and_never_rewritten(tmp_path: Path):
-    prepare(tmp_path, RENTREE, colleges=1)
+    prepare(tmp_path, RENTREE, establishments=1)
     before = contents(tmp_path)
-    prepare(tmp_path, RENTREE, seed=999, colleges=7)
+    prepare(tmp_path, RENTREE, seed=999, establishments=7)
     assert contents(tmp_path) == before
     prepare(tmp_path, RENTREE - timedelta(days=3))
     assert contents(tmp_path) == before
     prepare(tmp_path, RENTREE + timedelta(days=25))
     after = contents(tmp_path)
-    assert set(after) - set(before) == {f"{UAI}/journal-2026-10-01.ndjson"}
+    grown = {name for name in set(after) - set(before) if "/census/2026-09-15/" not in name}
+    assert grown == {f"{UAI}/journal-2026-10-01.ndjson"}
     assert all(after[name].startswith(text) for name, text in before.items())
 
 
 def test_going_on_in_steps_ends_at_the_same_bytes_as_in_one_go(tmp_path: Path):
     for name in ("steps", "once"):
-        prepare(tmp_path / name, RENTREE, colleges=1)
+        prepare(tmp_path / name, RENTREE, establishments=1)
     for hours in (1, 2, 5, 13, 13.0001, 14, 30, 31, 200):
         prepare(tmp_path / "steps", RENTREE + timedelta(hours=hours))
     prepare(tmp_path / "once", RENTREE + timedelta(hours=200))
@@ -150,7 +151,7 @@ def test_going_on_in_steps_ends_at_the_same_bytes_as_in_one_go(tmp_path: Path):
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"at":"2026-09-10T10:15:31+02:00","kind":"conn'])
 def test_a_torn_last_line_is_cut_off_before_going_on(tmp_path: Path, torn: bytes):
     for name in ("torn", "whole"):
-        prepare(tmp_path / name, RENTREE, colleges=1)
+        prepare(tmp_path / name, RENTREE, establishments=1)
     with (tmp_path / "torn" / UAI / "journal-2026-09-01.ndjson").open("ab") as file:
         file.write(torn)
     for name in ("torn", "whole"):
@@ -159,7 +160,7 @@ def test_a_torn_last_line_is_cut_off_before_going_on(tmp_path: Path, torn: bytes
 
 
 def test_lines_lost_with_the_disk_are_written_again(tmp_path: Path):
-    prepare(tmp_path, RENTREE, colleges=1)
+    prepare(tmp_path, RENTREE, establishments=1)
     whole = contents(tmp_path)
     newest = tmp_path / UAI / "journal-2026-09-01.ndjson"
     for kept in (newest.stat().st_size - 700, 100_000, 30, 0):
@@ -178,7 +179,7 @@ def test_repair_leaves_whole_lines_alone(tmp_path: Path):
 
 def test_history_streams_in_back_to_the_previous_rentree(prepared: Path, complete: tuple[Path, list[str]]):
     folder, said = complete
-    assert said == ["Historique 2025-2026 : collège 1/1", "Historique complet"]
+    assert said == ["Historique 2025-2026 : établissement 1/1", "Historique complet"]
     after = contents(folder)
     assert all(after[name] == text for name, text in contents(prepared).items())
     beats = heartbeats(folder / UAI)
@@ -241,7 +242,7 @@ def test_live_stops_cleanly_when_asked(complete: tuple[Path, list[str]], tmp_pat
 
 
 def test_one_folder_has_one_writer(tmp_path: Path):
-    prepare(tmp_path, SUMMER, colleges=1)
+    prepare(tmp_path, SUMMER, establishments=1)
     with held(tmp_path), pytest.raises(FolderInUseError, match="stop it first"):
         prepare(tmp_path, RENTREE)
 
@@ -260,5 +261,5 @@ def test_prepare_as_a_command_shows_progress_and_refuses_a_naive_now(tmp_path: P
     assert refused.exit_code == 2
     assert "needs an offset" in refused.output
     shown: list[tuple[int, int]] = []
-    prepare(tmp_path / "shown", SUMMER, colleges=2, progress=lambda done, total: shown.append((done, total)))
+    prepare(tmp_path / "shown", SUMMER, establishments=2, progress=lambda done, total: shown.append((done, total)))
     assert shown == [(1, 2), (2, 2)]
