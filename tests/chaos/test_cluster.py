@@ -92,7 +92,7 @@ async def test_too_few_brokers_take_nothing_and_lose_nothing(cluster: Cluster):
     cluster.scene.grow()
     for node in cluster.brokers.nodes[1:]:
         node.kill()
-    process = cluster.scene.agent.start()
+    process = start(cluster.scene.agent, "before-publishing", 1, "tell")
     await heard(process, "not_delivered")
     cluster.brokers.start()
     await asyncio.to_thread(finished, process)
@@ -158,6 +158,7 @@ def rows(memory: Path) -> list[tuple[int, ...]]:
 
 
 def observed_until(cluster: Scene) -> str | None:
-    (line,) = (line for line in cluster.stack.json("/freshness") if line["uai"] == UNPLUGGED)
-    found: str | None = line["observed_until"]
-    return found
+    """The latest of its sources."""
+    lines = [line for line in cluster.stack.json("/freshness") if line["uai"] == UNPLUGGED]
+    assert lines
+    return max((line["observed_until"] for line in lines if line["observed_until"]), default=None)
