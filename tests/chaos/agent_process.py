@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from services.collector import publisher
+from services.collector.https_outlet import HttpsOutlet
 from services.collector.publisher import Publisher
 from services.collector.service import EstablishmentService
 from services.collector.store import Store
 from territoriale.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.support.agents import Agent
 
@@ -84,16 +85,20 @@ def _wrap_transaction(reached: Point, *, before: bool) -> None:
 
 
 def _wrap_publish(reached: Point, *, before: bool) -> None:
-    plain = Publisher.publish
+    """To Kafka or to the gateway."""
+    for outlet in (Publisher, HttpsOutlet):
+        outlet.publish = _around(outlet.publish, reached, before=before)  # type: ignore[method-assign]
 
-    async def publish(self: Publisher, message: Any) -> None:
+
+def _around(plain: Callable[..., Awaitable[None]], reached: Point, *, before: bool) -> Any:
+    async def publish(self: Any, message: Any) -> None:
         if before:
             reached()
         await plain(self, message)
         if not before:
             reached()
 
-    Publisher.publish = publish  # type: ignore[method-assign]
+    return publish
 
 
 def _then(function: Callable[..., Any], reached: Point) -> Any:
