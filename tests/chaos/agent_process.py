@@ -16,19 +16,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.collector import publisher
+from services.collector.https_outlet import HttpsOutlet
 from services.collector.publisher import Publisher
 from services.collector.service import EstablishmentService
 from services.collector.store import Store
 from territoriale.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.support.agents import Agent
 
 POINTS = ("before-state-commit", "after-state-commit", "before-publishing", "after-publishing", "after-marking")
 REACHED = "reached"
 """What `tell` says."""
+HASTY_S = 5.0
+"""A message's time to be taken, a sixth of the product's: a test that waits for a refusal waits as long."""
 SLOWLY_S = 0.2
 """Added to each later passage of a point that was told: an agent on a small school is through in a tenth of a second."""
 
@@ -81,16 +85,20 @@ def _wrap_transaction(reached: Point, *, before: bool) -> None:
 
 
 def _wrap_publish(reached: Point, *, before: bool) -> None:
-    plain = Publisher.publish
+    """To Kafka or to the gateway."""
+    for outlet in (Publisher, HttpsOutlet):
+        outlet.publish = _around(outlet.publish, reached, before=before)  # type: ignore[method-assign]
 
-    async def publish(self: Publisher, message: Any) -> None:
+
+def _around(plain: Callable[..., Awaitable[None]], reached: Point, *, before: bool) -> Any:
+    async def publish(self: Any, message: Any) -> None:
         if before:
             reached()
         await plain(self, message)
         if not before:
             reached()
 
-    Publisher.publish = publish  # type: ignore[method-assign]
+    return publish
 
 
 def _then(function: Callable[..., Any], reached: Point) -> Any:
@@ -120,6 +128,7 @@ async def heard(process: subprocess.Popen[str], words: str) -> str:
 
 if __name__ == "__main__":
     point, at, deed, *rest = sys.argv[1:]
+    publisher.DELIVERY_SECONDS = HASTY_S
     set_point(point, Point(int(at), deed))
     sys.argv = ["territoriale", *rest]
     main()

@@ -13,10 +13,12 @@ import httpx
 import psutil
 import pytest
 
+from contracts.fleet import AGENT_HTTP_HEADER, SIGNATURE_HTTP_HEADER
+from contracts.signing import AGENT_HEADER, SIGNATURE_HEADER
 from contracts.usage_reported import TOPIC
+from tests.chaos.outage import UNPLUGGED
 from tests.chaos.scene import PATIENCE_S, SEED
 from tests.support.agents import finished
-from tests.support.territories import uai
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -70,12 +72,21 @@ async def test_every_operation_of_the_api_with_hostile_values(faults: Scene):
     asked = list(requests(document, random.Random(SEED)))
     assert len(asked) > 100
     async with httpx.AsyncClient(base_url=faults.stack.url, trust_env=False, timeout=60) as client:
-        headers = {"Authorization": f"Bearer {faults.stack.token}"}
         for method, url, body in asked:
-            answer = await client.request(method, url, content=body, headers=headers)
+            answer = await client.request(method, url, content=body, headers=credentials(faults, body or b""))
             assert answer.status_code < 500, (
                 f"seed {SEED}: {method} {url[:300]} {(body or b'')[:80]!r}: {answer.text[:300]}"
             )
+
+
+def credentials(faults: Scene, body: bytes) -> dict[str, str]:
+    """Of the administrator, and of the agent: what is refused is the value, not who sends it."""
+    headers = {name: value.decode() for name, value in faults.signed(body).headers}
+    return {
+        "Authorization": f"Bearer {faults.stack.token}",
+        AGENT_HTTP_HEADER: headers[AGENT_HEADER],
+        SIGNATURE_HTTP_HEADER: headers[SIGNATURE_HEADER],
+    }
 
 
 async def _megabytes() -> AsyncIterator[bytes]:
@@ -88,19 +99,41 @@ async def test_oversize_requests_are_refused_before_they_are_held(faults: Scene)
     """A body of 64 MB and a query of 200 kB to every operation, whether it reads a body or not."""
     document = faults.stack.json("/openapi.json")
     gateway = psutil.Process(faults.node("gateway")["pid"])
-    before = gateway.memory_info().rss
+    before, signed = gateway.memory_info().rss, credentials(faults, b"")
     async with httpx.AsyncClient(base_url=faults.stack.url, trust_env=False, timeout=60) as client:
         for path in document["paths"]:
             for method in ("POST", "GET"):
                 assert await status(client, method, path, _megabytes()) < 500
             assert await status(client, "GET", f"{path}?search={'x' * 60_000}") in {401, 413, 414, 431}
+        for what in ("enrol", "hello", "reports"):
+            assert await status(client, "POST", f"/api/v1/agents/{what}", _megabytes(), signed) in {400, 413}
     assert gateway.memory_info().rss - before < MOST_MEMORY
 
 
-async def status(client: httpx.AsyncClient, method: str, url: str, content: AsyncIterator[bytes] | None = None) -> int:
+@pytest.mark.fault(row=29)
+async def test_a_request_that_is_a_bomb(faults: Scene):
+    """A body is taken as it was signed, never unpacked."""
+    bomb = gzip.compress(b" " * OVERSIZE)
+    gateway = psutil.Process(faults.node("gateway")["pid"])
+    before = gateway.memory_info().rss
+    async with httpx.AsyncClient(base_url=faults.stack.url, trust_env=False, timeout=60) as client:
+        for what in ("hello", "reports"):
+            headers = {**credentials(faults, bomb), "Content-Encoding": "gzip"}
+            answer = await client.post(f"/api/v1/agents/{what}", content=bomb, headers=headers)
+            assert answer.status_code == httpx.codes.UNSUPPORTED_MEDIA_TYPE
+    assert gateway.memory_info().rss - before < MOST_MEMORY
+
+
+async def status(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    content: AsyncIterator[bytes] | None = None,
+    headers: dict[str, str] | None = None,
+) -> int:
     """400 where the server hung up on us, as it may."""
     try:
-        return (await client.request(method, url, content=content)).status_code
+        return (await client.request(method, url, content=content, headers=headers)).status_code
     except httpx.TransportError:
         return 400
 
@@ -144,7 +177,6 @@ async def test_signed_messages_with_hostile_values(faults: Scene):
     assert faults.node("aggregator")["pid"] == pid
 
 
-UNPLUGGED = uai(750016)
 MOST_OF_AN_AGENT = 400 * 1024 * 1024
 
 

@@ -131,20 +131,6 @@ def test_a_line_that_never_ends_takes_no_memory_and_is_left(school: School, monk
     assert "without a newline" in school.service.source.problems[0]
 
 
-def test_a_decompression_bomb_is_left(school: School, monkeypatch) -> None:
-    """Lines that hold nothing would be read for hours; an archive of real lines, however long, is not taken for one."""
-    monkeypatch.setattr("services.collector.files.SMALL_ENOUGH", 4_000_000)
-    with gzip.open(school.folder / "journal.gz", "wb") as bomb:
-        bomb.write((connection(AT) + "\n").encode() + b"\n" * 20_000_000)
-    with gzip.open(school.folder / "journal-real.gz", "wb") as real:
-        for n in range(60_000):
-            real.write((connection(AT, f"u{n % 500}") + "\n").encode())
-    school.write(connection(AT, "u2"))
-    assert _web(school.read()) == 60_002
-    (problem,) = school.service.source.problems
-    assert "over 500 times its size" in problem
-
-
 def test_a_long_line_counts_once_as_unreadable(school: School) -> None:
     school.write(connection(AT), "x" * 1_000_000, connection(AT), "y" * 70_000)
     assert _web(school.read()) == 2
