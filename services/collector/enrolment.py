@@ -183,7 +183,7 @@ def _remember(answer: Enrolled, state: Path, now: datetime) -> None:
                 store.memory.save(Knowledge(answer=known))
 
 
-def told(enrolment: Enrolment) -> dict[str, Any]:
+def as_document(enrolment: Enrolment) -> dict[str, Any]:
     """The same for machines."""
     return {
         "agent": enrolment.agent,
