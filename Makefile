@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos check fmt bench schemas clean
+.PHONY: help setup demo test unit chaos check fmt agent bench schemas clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ fmt: .venv/.synced ## Format and mend what can be mended
 
 schemas: .venv/.synced ## Export the messages' JSON Schemas again
 	@.venv/bin/python -m contracts.schemas
+
+agent: .venv/.synced ## The agent alone as one wheel in dist/, for whoever installs it beside a server
+	@.venv/bin/python -m deploy.agent.build $(UV) dist
 
 bench: setup ## Measure; prints a table and writes bench/results.json
 	@.venv/bin/python -m bench

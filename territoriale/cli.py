@@ -8,7 +8,10 @@ from importlib.metadata import version
 import click
 
 COMMANDS = {
-    "agent": ("services.collector.cli:agent", "Count in an establishment and report: run, check, status, restate."),
+    "agent": (
+        "services.collector.cli:agent",
+        "Count in an establishment and report: enrol, check, run, status, restate, import.",
+    ),
     "admin": ("territoriale.admin:admin", "Territory, establishments, conventions, agents, grants, tokens; rebuild."),
     "dlq": ("services.aggregator.cli:dlq", "Dead letters: list, show, replay."),
     "catalogue": ("territoriale.catalogue:catalogue", "What is counted, how cells are numbered, what tables show."),

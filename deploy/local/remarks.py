@@ -8,14 +8,14 @@ from pathlib import Path
 
 def remarks_on_sources(state: Path) -> Iterator[str]:
     """By establishment, as `agent status` tells it; nothing when all was read and counted."""
-    from services.collector.check import status
-    from services.collector.cli import told_problems
     from services.collector.config import read_settings
+    from services.collector.status import status
+    from services.collector.told import problems
 
     path = state / "agent" / "agent.toml"
     if not path.exists():
         return
-    told = {each["uai"]: list(told_problems(each)) for each in status(read_settings(path))["establishments"]}
+    told = {each["uai"]: list(problems(each)) for each in status(read_settings(path))["establishments"]}
     for uai, lines in told.items():
         if lines:
             yield uai

@@ -177,7 +177,7 @@ class Agent:
         situation = await self._off_loop(situation_of, self._store, self._settings.state)
         try:
             heard = await self._greeter.greet(situation)
-        except NotDeliveredError as error:
+        except (NotDeliveredError, MessageRefusedError) as error:
             await self._off_loop(fail, self._store, str(error), self._clock.real_now())
             raise
         await self._learn(heard)

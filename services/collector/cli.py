@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from services.collector import told
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
@@ -24,8 +26,8 @@ _settings = click.option(
     type=click.Path(path_type=Path),
     help="The agent's settings file (TOML).",
 )
-MOST_NAMED = 10
-"""Days told in one line; `--json` has them all."""
+ATTENTION = 10
+"""What `status --alert` returns when an operator should look."""
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -55,32 +57,38 @@ def run(path: Path, until_idle: bool) -> None:
 @_json
 def check(path: Path, as_json: bool) -> None:
     """Read the sources without publishing or storing: what would be counted, what is set aside and why."""
+    from chassis.logs import setup_logs
     from services.collector.check import check as check_sources
     from services.collector.config import read_settings
     from services.collector.errors import CollectorError
 
+    setup_logs("agent", level="ERROR")  # what a log would warn of is in the answer
     try:
-        found = check_sources(read_settings(path))
+        found = asyncio.run(check_sources(read_settings(path)))
     except CollectorError as error:
         _fail(error, as_json=as_json)
-    _print(found, as_json, _told_check)
+    _print(found, as_json, told.check)
     if found["errors"]:
         raise SystemExit(2)
 
 
 @agent.command()
 @_settings
+@click.option("--alert", is_flag=True, help="Leave with 10 when something wants attention: for a monitor.")
 @_json
-def status(path: Path, as_json: bool) -> None:
-    """Positions, backlog to publish, observed until, last acknowledgement."""
-    from services.collector.check import status as status_of
+def status(path: Path, alert: bool, as_json: bool) -> None:
+    """Identity, last hello, grants, positions, backlog, last acknowledgement, problems."""
     from services.collector.errors import CollectorError
+    from services.collector.status import status as status_of
+    from services.collector.status import wants_attention
 
     try:
         found = status_of(_usable(path))
     except CollectorError as error:
         _fail(error, as_json=as_json)
-    _print(found, as_json, _told_status)
+    _print(found, as_json, told.status)
+    if alert and wants_attention(found):
+        raise SystemExit(ATTENTION)
 
 
 @agent.command()
@@ -104,7 +112,7 @@ def restate(path: Path, since: datetime, as_json: bool) -> None:
         "days_gone": {uai: [day.isoformat() for day in each.days_gone] for uai, each in done.items()},
         "periods_left": {uai: [f"{g} {start}" for g, start in each.periods_left] for uai, each in done.items()},
     }
-    _print(found, as_json, _told_restate)
+    _print(found, as_json, told.restate)
 
 
 @agent.command("import")
@@ -137,7 +145,7 @@ def import_(path: Path, named: str, only: str, dry_run: bool, as_json: bool) -> 
             for year in years
         ],
     }
-    _print(found, as_json, _told_import)
+    _print(found, as_json, told.imported)
     raise SystemExit(0 if found["ok"] else 2)
 
 
@@ -171,7 +179,7 @@ def enrol(
 ) -> None:
     """Make a key, present it with a code, and write settings ready to edit; may be run again when an answer was lost."""
     from chassis.clock import Clock
-    from services.collector.enrolment import Request, told
+    from services.collector.enrolment import Request, as_document
     from services.collector.enrolment import enrol as enrol_agent
     from services.collector.errors import CollectorError
 
@@ -180,7 +188,7 @@ def enrol(
         found = asyncio.run(enrol_agent(request, Clock().real_now()))
     except CollectorError as error:
         _fail(error, as_json=as_json)
-    _print(told(found), as_json, _told_enrolment)
+    _print(as_document(found), as_json, told.enrolment)
 
 
 @agent.command("rotate-key")
@@ -195,7 +203,7 @@ def rotate_key(path: Path, as_json: bool) -> None:
         found = asyncio.run(rotate(_usable(path)))
     except CollectorError as error:
         _fail(error, as_json=as_json)
-    _print(found, as_json, _told_rotation)
+    _print(found, as_json, told.rotation)
 
 
 def _usable(path: Path) -> AgentSettings:
@@ -223,85 +231,3 @@ def _fail(error: CollectorError, *, as_json: bool = False) -> NoReturn:
 
 def _print(found: dict[str, Any], as_json: bool, tell: Callable[[dict[str, Any]], Iterator[str]]) -> None:
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(tell(found)))
-
-
-def _told_check(found: dict[str, Any]) -> Iterator[str]:
-    for error in found["errors"]:
-        yield f"error  {error['file']}: {error['field']}: {error['detail']}"
-    for each in found["establishments"]:
-        yield f"{each['uai']}  {each['lines']} lines, from {each['first'] or '-'} to {each['last'] or '-'}"
-        yield from (f"  {family:28}{each['counts'].get(family, 0):>12,}" for family in each["families"])
-        yield from (f"  set aside, {reason:27}{n:>2,}" for reason, n in each["set_aside"].items() if n)
-        yield from _told_census(each["census"])
-        yield from (f"  not observed: {problem}" for problem in each["problems"])
-
-
-def _told_status(found: dict[str, Any]) -> Iterator[str]:
-    for each in found["establishments"]:
-        yield (
-            f"{each['uai']}  to publish: {each['to_publish']}, held: {each['held']}, "
-            f"last acknowledgement: {each['acknowledged'] or '-'}"
-        )
-        for name, source in each["sources"].items():
-            yield f"  {name}: {source['bytes']:,} bytes read, observed until {source['observed_until'] or '-'}"
-        yield from told_problems(each)
-        yield from _told_census(each["census"])
-
-
-def _told_census(census: dict[str, Any]) -> Iterator[str]:
-    yield from (f"  census {file['date']}, {file['file']}: {file['rows']:,} rows" for file in census["files"])
-    for fault in census["faults"]:
-        where = [f"census {fault['date']}".strip(), fault["file"], f"line {fault['line']}" if fault["line"] else ""]
-        said = " ".join(filter(None, (fault["reason"], fault["column"])))
-        yield f"  refused, {', '.join(filter(None, where))}: {said}"
-
-
-def told_problems(each: dict[str, Any]) -> Iterator[str]:
-    """What an establishment's status says that its operator should look at."""
-    for event, details in each["problems"].items():
-        yield from (f"  {event.replace('_', ' ')}: {detail}" for detail in details)
-    if each["set_aside"]:
-        yield "  set aside: " + ", ".join(f"{n:,} {reason}" for reason, n in each["set_aside"].items())
-
-
-def _told_restate(found: dict[str, Any]) -> Iterator[str]:
-    yield f"counted again since {found['since']}"
-    for uai, files in found["files_gone"].items():
-        if files:
-            yield f"  {uai}: {len(files)} files that had been read are gone or end earlier"
-        if days := found["days_gone"][uai]:
-            yield f"  {uai}: the sources no longer tell of {len(days)} days, which stay as they were: {_in_short(days)}"
-        if periods := found["periods_left"][uai]:
-            yield f"  {uai}: so do the periods that hold such days: {_in_short(periods)}"
-
-
-def _in_short(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= MOST_NAMED else f"{', '.join(names[:MOST_NAMED])} …"
-
-
-def _told_enrolment(found: dict[str, Any]) -> Iterator[str]:
-    yield f"enrolled as {found['agent']}"
-    yield from (f"  written: {path}" for path in found["written"])
-    for each in found["establishments"]:
-        yield f"  {each['uai']}  {each['name']}: {', '.join(each['families']) or 'nothing granted yet'}"
-        if not each["collected"]:
-            yield "    no convention is in force: nothing is collected"
-        if not each["in_settings"]:
-            yield f"    not in {found['settings']}: add an [[establishment]] for it"
-    yield f"next: say in each folder's agent.toml what is read, then territoriale agent check --settings {found['settings']}"
-
-
-def _told_rotation(found: dict[str, Any]) -> Iterator[str]:
-    if found["replaced"]:
-        yield f"the new key signs from now on; the old one is valid until {found['old_valid_until'] or '-'}"
-    else:
-        yield "the new key is ready: the running agent announces it at its next hello"
-
-
-def _told_import(found: dict[str, Any]) -> Iterator[str]:
-    for each in found["establishments"]:
-        yield f"{each['uai']}  {found['school_year']}: {', '.join(each['changed']) or 'nothing new'}"
-        yield from (f"  {family:28}{n:>12,}" for family, n in each["families"].items())
-        yield from (f"  refused, {fault}" for fault in each["faults"])
-        if each["faults"]:
-            yield "  nothing of this establishment is imported until every line is right"

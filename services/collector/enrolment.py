@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from contracts.fleet import ServedEstablishment
 
+_TODO = {
+    "ended_key": "Run the same command again with --new-key",
+    "no_convention": "Ask the platform's administrator: the code serves once there is a convention",
+}
 KEY, STATE = "agent.key", "agent.sqlite"
 
 
@@ -113,10 +117,8 @@ async def _ask(request: Request, key: Ed25519PrivateKey) -> Enrolled:
     try:
         return await gateway.enrol(body, sign(key, body))
     except MessageRefusedError as error:
-        raise EnrolmentError(
-            f"{request.url} refuses to enrol: {error}. A code serves once and for a time: ask for another; "
-            "an enrolment whose answer was lost is finished with the same code and the same key"
-        ) from error
+        todo = _TODO.get(error.problem, "A code serves once and for a time: ask for another")
+        raise EnrolmentError(f"{request.url} refuses to enrol: {error}. {todo}") from error
     except NotDeliveredError as error:
         raise EnrolmentError(f"{error}. Nothing is lost: run the same command again") from error
     finally:
@@ -183,7 +185,7 @@ def _remember(answer: Enrolled, state: Path, now: datetime) -> None:
                 store.memory.save(Knowledge(answer=known))
 
 
-def told(enrolment: Enrolment) -> dict[str, Any]:
+def as_document(enrolment: Enrolment) -> dict[str, Any]:
     """The same for machines."""
     return {
         "agent": enrolment.agent,

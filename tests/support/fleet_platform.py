@@ -61,6 +61,7 @@ class FleetPlatform:
     hellos: list[Hello] = field(default_factory=list)
     messages: list[UsageReported] = field(default_factory=list)
     lose_answers: int = 0
+    most_keys: int = 2
     changed: threading.Condition = field(default_factory=threading.Condition)
     tls: Path | None = None
     _server: ThreadingHTTPServer | None = None
@@ -176,6 +177,8 @@ class FleetPlatform:
         key = self._authenticate(headers, body)
         hello = msgspec.json.decode(body, type=Hello)
         assert hello.agent == headers[AGENT_HTTP_HEADER.lower()]
+        if hello.next_public_key and len(self.keys) > self.most_keys:
+            raise RefusedError(409, "too_many_keys")
         if hello.next_public_key:
             self.keys.setdefault(hello.next_public_key, None)
             self.keys[key] = self.keys[key] or self.now() + OVERLAP

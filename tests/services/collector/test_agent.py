@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from contracts.usage_reported import UsageReported
 from services.collector.agent import Agent, next_slot, slot
-from services.collector.check import status as status_of
 from services.collector.cli import agent as command
 from services.collector.config import AgentSettings, EstablishmentSettings, read_settings
 from services.collector.errors import NotDeliveredError, SettingsError
@@ -23,6 +22,7 @@ from services.collector.keys import read_key
 from services.collector.reading import JournalSource
 from services.collector.service import EstablishmentService
 from services.collector.state import open_state
+from services.collector.status import status as status_of
 from services.collector.store import Store
 from tests.services.collector.school import NOW, UAI, connection
 

@@ -104,6 +104,12 @@ async def test_a_revoked_key_is_replaced_by_another_code(platform: FleetPlatform
     assert not KeyRing(tmp_path / "agent.key").has_next
 
 
+async def test_a_key_that_was_ended_is_told_with_what_to_do(platform: FleetPlatform, tmp_path: Path) -> None:
+    platform.answer = lambda *_: (409, b'{"code": "ended_key", "title": "This key was ended"}', {})  # type: ignore[method-assign]
+    with pytest.raises(EnrolmentError, match="again with --new-key"):
+        await enrolled(platform, tmp_path)
+
+
 async def test_folders_of_sources_are_found_by_uai(platform: FleetPlatform, tmp_path: Path) -> None:
     platform.serve(OTHER, "web")
     (tmp_path / "logs" / UAI).mkdir(parents=True)

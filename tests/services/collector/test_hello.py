@@ -275,6 +275,16 @@ async def test_a_replacement_whose_answer_was_lost_ends_well_even_after_the_over
     assert not keys.next_path.exists()
 
 
+async def test_a_key_that_may_not_be_replaced_yet_goes_on(platform: FleetPlatform, folder: Path) -> None:
+    keys = KeyRing(folder / "agent.key")
+    keys.prepare_next()
+    platform.most_keys = 0
+    await run_until_idle(folder)
+    assert platform.web(UAI) == 1
+    assert KeyRing(folder / "agent.key").public == keys.public
+    assert keys.has_next, "it is announced again"
+
+
 async def test_a_key_is_replaced_by_its_age(platform: FleetPlatform, folder: Path) -> None:
     settings = (folder / "agent.toml").read_text()
     (folder / "agent.toml").write_text(settings.replace("# rotate_key_days = 365", "rotate_key_days = 365"))
