@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 from contracts.answers import DailySeries, Freshness, HourlySeries, SummaryAnswer, TableAnswer
+from contracts.published_catalogue import CatalogueAnswer
 from contracts.schemas import MESSAGES
 from contracts.topics import load_cards
 from services.gateway.rights import OPEN_PATHS, PREFIX
@@ -64,7 +65,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, answers = msgspec.json.schema_components(
-            [TableAnswer, SummaryAnswer, DailySeries, HourlySeries, list[Freshness]], ref_template=REF
+            [CatalogueAnswer, TableAnswer, SummaryAnswer, DailySeries, HourlySeries, list[Freshness]], ref_template=REF
         )
         listed = {"type": "array", "items": {"$ref": REF.format(name="Freshness")}}
         components = document.setdefault("components", {})

@@ -62,7 +62,7 @@ def test_answers_are_described_as_the_contract_declares_them(document, kind):
 
 def test_names_of_operations_are_stable(document):
     names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
-    assert sorted(names) == ["daily", "events", "freshness", "hourly", "summary", "table", "table_as_csv"]
+    assert sorted(names) == ["catalogue", "daily", "events", "freshness", "hourly", "summary", "table", "table_as_csv"]
 
 
 def test_asyncapi_tells_every_topic_who_writes_and_who_reads():
