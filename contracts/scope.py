@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from contracts.registry import ConventionKind, Establishment, Grant, Territory
+
+ALWAYS_GRANTED = frozenset({"accueil", "connexions"})
+"""Pages, each a widget, that no right can withhold."""
 
 
 class VisibleEstablishment(msgspec.Struct, frozen=True):
@@ -22,6 +26,18 @@ class VisibleEstablishment(msgspec.Struct, frozen=True):
     own: bool = False
     grants: tuple[Grant, ...] = ()
 
+    @property
+    def exact(self) -> bool:
+        """Its exact values may be seen: by its own account, or by an authority that is joint controller for them."""
+        return self.own or self.convention == "joint"
+
+
+class Sight(NamedTuple):
+    """What a reader may see of some establishment: widgets, and those of establishments whose exact values they may see."""
+
+    widgets: frozenset[str]
+    exact_widgets: frozenset[str]
+
 
 class Scope(msgspec.Struct, frozen=True):
     """`rights_version` grows with each change of rights; past `valid_until` (the next convention edge) ask again.
@@ -35,3 +51,10 @@ class Scope(msgspec.Struct, frozen=True):
     establishments: tuple[VisibleEstablishment, ...]
     valid_until: datetime | None = None
     without_convention: int = 0
+
+    @property
+    def sight(self) -> Sight:
+        """What may be seen of one establishment or another."""
+        widgets = [each.widgets for each in self.establishments]
+        exact = [each.widgets | ALWAYS_GRANTED for each in self.establishments if each.exact]
+        return Sight(ALWAYS_GRANTED.union(*widgets), frozenset().union(*exact))

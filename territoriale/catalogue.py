@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import msgspec
 
 from contracts.catalogue import CATALOGUE, Cell
 
+REFERENCE = "docs/reference.md"
 
-@click.group()
-def catalogue() -> None:
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--reference",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    is_flag=False,
+    flag_value=REFERENCE,
+    metavar="[FILE]",
+    help=f"Write the reference of indicators and columns, to {REFERENCE} unless told otherwise.",
+)
+@click.pass_context
+def catalogue(context: click.Context, reference: Path | None) -> None:
     """What is counted, how cells are numbered, what tables show."""
+    if reference:
+        from territoriale.reference import reference as written
+
+        reference.write_text(written(), "utf-8")
+    elif context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @catalogue.command()

@@ -38,6 +38,8 @@ from contracts.catalogue.reading import entries, read_indicators, read_measures,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from contracts.catalogue.definitions import Definitions
+
 __all__ = [
     "CATALOGUE",
     "CATALOGUE_VERSION",
@@ -119,6 +121,13 @@ class Catalogue:
         from contracts.catalogue.pages import read_pages  # noqa: PLC0415 - as above
 
         return read_pages(self.tables)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """The definition card of every column."""
+        from contracts.catalogue.definitions import Definitions  # noqa: PLC0415 - as above
+
+        return Definitions(self)
 
     @cached_property
     def activity_measures(self) -> dict[str, Measure]:

@@ -1,4 +1,7 @@
-"""What the catalogue is made of: dimensions, families, measures, cells, indicators, tables and their columns."""
+"""What the catalogue is made of: dimensions, families, measures, cells, indicators, tables and their columns.
+
+Labels are French, as screens show them; `en` is the English that definition cards speak on demand.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class Profile(msgspec.Struct, frozen=True):
     id: str
     number: int
     label: str
+    en: str
     group: str = ""
 
 
@@ -28,6 +32,7 @@ class Channel(msgspec.Struct, frozen=True):
     id: str
     number: int
     label: str
+    en: str
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -36,6 +41,7 @@ class Access(msgspec.Struct, frozen=True):
     id: str
     number: int
     label: str
+    en: str
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -78,6 +84,7 @@ class Measure(msgspec.Struct, frozen=True):
     code: int
     dims: Literal["audience", "level", "hour", "none"] = "none"
     label: str = ""
+    en: str = ""
     column: str = ""
     shapes: tuple[Shape, ...] = ()
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from chassis.http import add_problem_handlers, health_router
-from services.gateway import documents, figures
+from services.gateway import catalogue, documents, figures
 from services.gateway.agents import Agents, agents_router
 from services.gateway.config import GatewaySettings
 from services.gateway.errors import answer_fault
@@ -50,7 +50,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.openapi = lambda: documents.describe(app)  # type: ignore[method-assign]
     add_problem_handlers(app)
     app.add_exception_handler(Exception, answer_fault)
-    for router in (figures.router, live_router(live), agents_router(agents), documents.router):
+    for router in (catalogue.router, figures.router, live_router(live), agents_router(agents), documents.router):
         app.include_router(router, prefix=PREFIX)
     app.include_router(health_router(lambda: are_ready(identity.client, query.client)))
     app.add_middleware(Gate, readers=readers, rate=RateLimit(redis, settings.requests_per_minute))

@@ -22,6 +22,7 @@ from contracts.fleet import (
     Hello,
     HelloAnswer,
 )
+from contracts.published_catalogue import CatalogueAnswer
 from contracts.schemas import MESSAGES
 from contracts.topics import load_cards
 from contracts.usage_reported import UsageReported
@@ -47,7 +48,7 @@ _PROBLEM = {
     },
 }
 _DECLARED = [
-    TableAnswer, SummaryAnswer, DailySeries, HourlySeries, Freshness, Enrol, Enrolled, Hello, HelloAnswer, UsageReported,
+    CatalogueAnswer, TableAnswer, SummaryAnswer, DailySeries, HourlySeries, Freshness, Enrol, Enrolled, Hello, HelloAnswer, UsageReported,
     AgentStatus,
 ]  # fmt: skip
 """Types of the contract that routes take or give."""

@@ -17,7 +17,7 @@ import msgspec
 
 from chassis.clock import Clock
 from chassis.errors import UnauthorizedError
-from contracts.scope import Scope
+from contracts.scope import Scope, Sight
 from services.gateway.rights_watch import RightsWatch
 from services.gateway.upstream import IdentityClient
 
@@ -33,12 +33,14 @@ class Reader:
     """What a bearer may see.
 
     `scope` is the identity service's own bytes, handed on untouched; `key` names the bearer without telling the token;
+    `sight` is what may be seen of one establishment or another;
     `perimeter` is equal where the same may be seen.
     """
 
     key: str
     scope: msgspec.Raw
     uais: frozenset[str]
+    sight: Sight
     perimeter: int
     rights_version: int
     valid_until: datetime | None
@@ -94,6 +96,7 @@ class Readers:
             key=key,
             scope=msgspec.Raw(response.content),
             uais=frozenset(visible.establishment.uai for visible in scope.establishments),
+            sight=scope.sight,
             perimeter=hash((scope.territory, scope.establishments)),
             rights_version=scope.rights_version,
             valid_until=scope.valid_until,

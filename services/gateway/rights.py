@@ -12,6 +12,7 @@ Right = Literal["anyone", "reader", "agent"]
 PREFIX = "/api/v1"
 
 RIGHTS: dict[tuple[str, str], Right] = {
+    ("GET", f"{PREFIX}/catalogue"): "reader",
     ("GET", f"{PREFIX}/tables/{{table}}.csv"): "reader",
     ("GET", f"{PREFIX}/tables/{{table}}"): "reader",
     ("GET", f"{PREFIX}/summaries/{{page}}"): "reader",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, Column, Selector, UnknownCellError, lock
+from contracts.catalogue import CATALOGUE, UnknownCellError, lock
+from contracts.catalogue.definitions import LANGUAGES, selectors
 from contracts.catalogue.formulas import BadFormulaError, Formulas
 from services.identity.scope import WIDGETS
-
-
-def selectors(column: Column) -> Iterable[Selector]:
-    return (selector for formula in (column.value, column.rate) if formula for selector in formula.parts + formula.over)
 
 
 def test_a_code_names_one_cell_and_fits_sixteen_bits():
@@ -207,3 +203,56 @@ def test_a_formula_adds_terms_and_divides_once():
     assert [CATALOGUE.codes(part) for part in read.over] == [[1297, 1298, 1299]]
     assert formulas.read("pupils / classes", "ratio").unit == "ratio"
     assert formulas.read("pupils").unit == "count"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_column_has_its_definition_card(language: str):
+    seen: dict[str, str] = {}
+    for table in CATALOGUE.tables.values():
+        for column in table.columns:
+            card = CATALOGUE.definitions.of(table, column, language)  # type: ignore[arg-type]
+            assert card.text.endswith(".")
+            assert "{" not in card.text
+            assert card.formula
+            assert bool(card.rate) == bool(column.rate)
+            assert card.origin
+            assert seen.setdefault(card.id, card.text) == card.text
+    own = [card for card in seen if "/" in card]
+    assert len({seen[card] for card in own}) == len(own), "no two columns are the same thing"
+
+
+def test_every_sentence_is_some_columns():
+    file = CATALOGUE.definitions._file
+    columns = [(table, column) for table in CATALOGUE.tables.values() for column in table.columns]
+    used = {id(CATALOGUE.definitions._sentence(table, column, "fr")[0]) for table, column in columns}
+    assert all(id(sentence) in used for sentences in file.columns.values() for sentence in sentences.values())
+
+
+def test_cards_say_where_page_and_annex_differ():
+    noted = {
+        column.indicator
+        for table in CATALOGUE.tables.values()
+        for column in table.columns
+        if CATALOGUE.definitions.of(table, column).note
+    }
+    assert noted >= {25, 38, 40, 42, 44, 46, 49, 71, 75, 77, 80}
+
+
+def test_a_card_tells_years_purpose_origin_and_formula():
+    table = CATALOGUE.tables["connexions.authentifiees"]
+    columns = {column.id: column for column in table.columns}
+    card = CATALOGUE.definitions.of(table, columns["personnel.net"], "en")
+    assert card.text.startswith("Authenticated connections by .Net (computer and mobile) of staff")
+    assert (card.since, card.complete_since, card.origin) == (2014, 2014, ("observed", "presumed"))
+    assert card.formula == "Connections by Web and mobile (Staff)"
+    assert (
+        card.rate
+        == "Connections by Web and mobile (Staff) ÷ Connections by Web and mobile (Staff) + Connections by the desktop client (Staff)"
+    )
+    late = CATALOGUE.tables["social.niveaux.lateness"]
+    card = CATALOGUE.definitions.of(late, late.columns[0])
+    assert card.purpose == "finalité liée à l'action sociale ou le transport"
+    assert card.text == "Retards d'élèves constatés dans la période. Compté niveau par niveau."
+    assert CATALOGUE.definitions.of(
+        CATALOGUE.tables["moyens.niveaux"], CATALOGUE.tables["moyens.niveaux"].columns[0]
+    ).origin == ("declared",)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from contracts.usage_reported import Report, UsageReported, encode
+from territoriale.catalogue import REFERENCE
 from territoriale.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -40,3 +44,17 @@ def test_catalogue_lists_cells_and_tables():
     unknown = CliRunner().invoke(main, ["catalogue", "tables", "nowhere"])
     assert unknown.exit_code == 2
     assert "connexions.authentifiees" in unknown.output
+
+
+def test_the_reference_is_what_the_catalogue_says_today(tmp_path):
+    written = tmp_path / "reference.md"
+    result = CliRunner().invoke(main, ["catalogue", "--reference", str(written)])
+    assert result.exit_code == 0, result.output
+    stored = (ROOT / REFERENCE).read_text("utf-8")
+    assert written.read_text("utf-8") == stored, "stale: run territoriale catalogue --reference"
+
+
+def test_catalogue_alone_says_what_it_can_do():
+    result = CliRunner().invoke(main, ["catalogue"])
+    assert result.exit_code == 0
+    assert "--reference" in result.output

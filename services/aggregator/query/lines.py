@@ -118,9 +118,8 @@ class Roll:
 
     @cached_property
     def exact(self) -> Flags:
-        """Lines whose exact values this reader may see: the establishment's own account, or a joint controller."""
-        seen = [line.visible.own or line.visible.convention == "joint" for line in self.lines]
-        return np.array(seen, np.bool_)
+        """Lines whose exact values this reader may see."""
+        return np.array([line.visible.exact for line in self.lines], np.bool_)
 
     def take(self, kept: NDArray[np.int64]) -> Roll:
         """The lines at these places, in this order."""

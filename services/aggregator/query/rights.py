@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from contracts.catalogue import CATALOGUE, Column
+from contracts.scope import ALWAYS_GRANTED
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.states import Flags
-
-ALWAYS_GRANTED = frozenset({"accueil", "connexions"})
-"""Pages that no right can withhold."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def judge(column: Column, roll: Roll, school_year: int) -> Verdict:
 
 
 def _has_widget(roll: Roll, widget: str) -> Flags:
-    if widget.partition(".")[0] in ALWAYS_GRANTED:
+    if widget in ALWAYS_GRANTED:
         return np.ones(len(roll), np.bool_)
     return np.array([widget in line.visible.widgets for line in roll.lines], np.bool_)
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.answers import AnswerCell, AnswerColumn, AnswerRow, TableAnswer
+from contracts.catalogue import CATALOGUE
 from services.gateway.as_csv import FRENCH, RFC4180, as_csv, file_name, guarded
 
 COUNT = AnswerColumn("total.all", "Total", "Total", "count", 59)
@@ -123,3 +124,24 @@ def test_titles_tell_columns_apart():
 
 def test_the_file_says_what_it_holds():
     assert file_name(MIXED) == "connexions.authentifiees_rates_2026-11-01_2026-11-23.csv"
+
+
+def test_a_title_says_what_must_be_said_wherever_the_column_is():
+    late = AnswerColumn(
+        "lateness.b0", "Élèves, 0", "Retards", "rate", 26, ("arrondi à 5", "finalité liée à l'action sociale")
+    )
+    table = answer([late], [AnswerCell(0.5)])
+    assert read(as_csv(table))[0][3] == "Retards · Élèves, 0 — arrondi à 5, finalité liée à l'action sociale (%)"
+    assert read(as_csv(table, RFC4180), ",")[0][3] == "lateness.b0"
+
+
+def test_a_difference_may_be_negative_and_is_no_formula():
+    change = AnswerColumn("pupils.difference", "Total, écart", "Élèves", "count", 10)
+    assert read(as_csv(answer([change], [AnswerCell(-12)])))[1][3] == "-12"
+
+
+@pytest.mark.parametrize("table", CATALOGUE.tables)
+def test_titles_of_every_table_tell_its_columns_apart(table: str):
+    columns = [AnswerColumn(c.id, c.label, c.group, c.value.unit, c.indicator) for c in CATALOGUE.tables[table].columns]
+    titles = read(as_csv(answer(columns, [AnswerCell(0)] * len(columns))))[0]
+    assert len(set(titles)) == len(titles)

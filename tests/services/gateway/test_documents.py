@@ -66,7 +66,7 @@ def test_answers_are_described_as_the_contract_declares_them(document, kind):
 def test_names_of_operations_are_stable(document):
     names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
     assert sorted(names) == [
-        "agent_list", "daily", "enrol", "events", "freshness", "hello", "hourly", "reports", "summary", "table", "table_as_csv",
+        "agent_list", "catalogue", "daily", "enrol", "events", "freshness", "hello", "hourly", "reports", "summary", "table", "table_as_csv",
     ]  # fmt: skip
 
 

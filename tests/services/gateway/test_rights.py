@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from contracts.registry import AgentKey
 from contracts.rights_version import RIGHTS_VERSION_KEY
+from contracts.scope import Sight
 from services.gateway.app import create_app
 from services.gateway.config import GatewaySettings
 from services.gateway.readers import Reader
@@ -193,7 +194,9 @@ async def test_an_old_copy_of_redis_misleads_no_longer_than_the_lease(reader: As
     ],
 )
 def test_a_scope_is_held_until_rights_change_or_a_convention_starts_or_ends(version, passed, monotonic, holds):
-    reader = Reader("key", msgspec.Raw(b"{}"), frozenset(), 1, 7, NOW + timedelta(hours=1), 100.0)
+    reader = Reader(
+        "key", msgspec.Raw(b"{}"), frozenset(), Sight(frozenset(), frozenset()), 1, 7, NOW + timedelta(hours=1), 100.0
+    )
     assert reader.holds(version, NOW + passed, monotonic) is holds
 
 
