@@ -24,17 +24,15 @@ from services.aggregator.errors import StoreUnavailableError
 from services.aggregator.flush import census_years, flush
 from services.aggregator.periods import HOUR, Periods
 from services.aggregator.registry import Directory, RegistryClient
-from services.aggregator.reports import Bools, Period
+from services.aggregator.reports import Bools
 from services.aggregator.sheet import sheet_grain
 from services.aggregator.states import merge
-from services.aggregator.vouching import Record, proof
+from services.aggregator.vouching import Record, proofs
 
 ESTABLISHMENTS_AT_ONCE = 1000
 """Locks of one transaction: PostgreSQL has room for a few thousand over all sessions (max_locks_per_transaction)."""
-JUDGED_AT_ONCE = 200
-"""Messages: some ten milliseconds, after which the flush before may take its next step."""
-PROVED_AT_ONCE = 64
-"""Messages a thread takes at a time: enough to be worth it, few enough to share a flush evenly."""
+JUDGED_AT_ONCE = 64
+"""Messages a thread proves at a time, then judged in one go: some milliseconds, after which the flush before takes its next step."""
 UNPARKED_AT_ONCE = 50
 """Establishments whose parked reports are read at once: 35 days of an hourly family are some thousand reports of each."""
 RETRY_DELAYS_S: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
@@ -56,9 +54,9 @@ class Flushed:
     changed: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)
     """By UAI: numbers of the families and grains that changed."""
 
-    def note(self, changed: Iterable[tuple[Period, int]]) -> None:
-        """Take down periods of which a family changed."""
-        for (uai, grain, _), family in changed:
+    def note(self, changed: Iterable[tuple[str, int, int]]) -> None:
+        """Take down UAIs, families and grains that changed."""
+        for uai, family, grain in changed:
             families, grains = self.changed.setdefault(uai, (set(), set()))
             families.add(family)
             grains.update((HOUR,) if grain == HOUR else range(sheet_grain(family, grain), len(GRAINS)))
@@ -106,27 +104,18 @@ class Reports:
         return judged
 
     async def _judge_once(self, records: Sequence[Record]) -> tuple[Judged, bool]:
-        """Signatures first, on all cores; then the rest, letting what else this process does go on in between."""
+        """Signatures on all cores, the rest here as they are known, letting what else this process does go on in between."""
         docket = Docket(*await self._known(), self._clock.now())
-        proofs = await self._proofs(records)
-        for first in range(0, len(records), JUDGED_AT_ONCE):
-            some = slice(first, first + JUDGED_AT_ONCE)
-            docket.hear(records[some], proofs[some])
-            await asyncio.sleep(0)
-        arrivals = docket.arrivals()
-        return Judged(arrivals, docket.parked, docket.dead, docket.outcomes), docket.unknown
-
-    async def _proofs(self, records: Sequence[Record]) -> list[Exception | None]:
-        directory = self._numbered
-
-        def some(first: int) -> list[Exception | None]:
-            return [proof(directory, record) for record in records[first : first + PROVED_AT_ONCE]]
-
-        if len(records) <= PROVED_AT_ONCE:
-            return some(0)
-        loop = asyncio.get_running_loop()
-        parts = [loop.run_in_executor(self._provers, some, first) for first in range(0, len(records), PROVED_AT_ONCE)]
-        return [each for part in await asyncio.gather(*parts) for each in part]
+        parts = [records[first : first + JUDGED_AT_ONCE] for first in range(0, len(records), JUDGED_AT_ONCE)]
+        if len(parts) == 1:
+            docket.hear(records, proofs(docket.directory, records))
+        else:
+            loop = asyncio.get_running_loop()
+            proved = [loop.run_in_executor(self._provers, proofs, docket.directory, part) for part in parts]
+            for part, of_part in zip(parts, proved, strict=True):
+                docket.hear(part, await of_part)
+                await asyncio.sleep(0)
+        return Judged(docket.arrivals(), docket.parked, docket.dead, docket.outcomes), docket.unknown
 
     async def write(self, judged: Judged) -> Flushed:
         """Merge and commit what was judged."""
