@@ -25,7 +25,7 @@ from services.aggregator.registry import Directory, overlaps
 from services.aggregator.reports import Period, Reports
 from services.aggregator.shapes import check_cells, fault_of, misshapen
 from services.aggregator.states import State
-from services.aggregator.vouching import UNKNOWN, Record, claimed_agent, proof
+from services.aggregator.vouching import UNKNOWN, Record, claimed_agent, proofs
 
 NOBODY = ""
 """Counted under no agent: the sender claims none that the registry knows."""
@@ -35,8 +35,6 @@ _GRAIN_NUMBER = {grain: number for number, grain in enumerate(GRAINS)}
 _RESTATEMENT_LIMIT = 1 << 40
 _CATALOGUE_LIMIT = 1 << 31
 _QUARTER_S = 900
-_ROW_WIDTH = 12
-"""Numbers kept of an accepted report: see `Docket._accept`."""
 
 log = structlog.get_logger()
 
@@ -56,11 +54,11 @@ class Place(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """A family and a place that the horizon allows: what is the same for the reports of all establishments of a zone."""
+    """A family and a place that the horizon allows: what the reports of all establishments of a zone share; `number` in the flush."""
 
-    family: int
-    grain: int
-    place: Place
+    number: int
+    first: int
+    last: int
 
 
 class Arrivals(NamedTuple):
@@ -128,11 +126,13 @@ class Docket:
     """The verdicts on one flush. Accepted reports are kept as rows of numbers; their cells as two flat arrays."""
 
     def __init__(self, directory: Directory, numbers: Mapping[str, int], now: datetime) -> None:
-        self._directory = directory
+        self.directory = directory
         self._numbers = numbers
         self._now = now
         self._uais: dict[str, int] = {}
-        self._spots: dict[tuple[str, str, str, str], Spot] = {}
+        self._known: dict[tuple[str, str, str, str], Spot] = {}
+        self._spots = array("q")
+        self._messages = array("q")
         self._rows = array("q")
         self._codes = array("q")
         self._counts = array("q")
@@ -145,12 +145,12 @@ class Docket:
 
     def judge(self, records: Sequence[Record]) -> Arrivals:
         """Judge each record; the reports to merge."""
-        self.hear(records, [proof(self._directory, record) for record in records])
+        self.hear(records, proofs(self.directory, records))
         return self.arrivals()
 
-    def hear(self, records: Iterable[Record], proofs: Iterable[Exception | None]) -> None:
-        """Judge some records whose signatures were checked (`vouching.proof`)."""
-        for record, failure in zip(records, proofs, strict=True):
+    def hear(self, records: Iterable[Record], failures: Iterable[Exception | None]) -> None:
+        """Judge some records whose signatures were checked (`vouching.proofs`)."""
+        for record, failure in zip(records, failures, strict=True):
             self._records.append(record)
             self._judge(len(self._records) - 1, record, failure)
 
@@ -160,8 +160,8 @@ class Docket:
         for index, record in enumerate(self._records):
             try:
                 message = decode(record.value or b"")
-                if not self._directory.refusal(message.uai, self._now):
-                    self._judge_report(message, message.reports[0], record, (index, 0))
+                if not self.directory.refusal(message.uai, self._now):
+                    self._judge_report(message, message.reports[0], record, self._note(message, record, index), 0)
                     continue
             except Exception:  # it could be judged when it came: most likely the registry has lost its agent's key
                 log.exception("A parked report broke its checks and waits on; see that its agent is registered")
@@ -170,7 +170,7 @@ class Docket:
 
     def _judge(self, index: int, record: Record, failure: Exception | None) -> None:
         claimed = claimed_agent(record)
-        agent = claimed if claimed in self._directory.keys else NOBODY
+        agent = claimed if claimed in self.directory.keys else NOBODY
         vouched = failure is None
         try:
             if failure:
@@ -196,27 +196,30 @@ class Docket:
             _check_uai(message.uai)
         if not 0 < message.catalogue < _CATALOGUE_LIMIT:
             raise DeadLetterError("bad_catalogue", f"{message.catalogue} is no catalogue version")
-        if refusal := self._directory.refusal(message.uai, self._now):
+        if refusal := self.directory.refusal(message.uai, self._now):
             raise RefusedError(refusal)
         return message
 
     def _judge_reports(self, message: UsageReported, record: Record, index: int) -> None:
         """Accept at once what is like a report already accepted and granted; look at the others one by one."""
-        spots, zone = self._spots, self._directory.zones[message.uai]
-        granted = self._directory.granted(message.agent, message.uai)
-        known = message.catalogue <= CATALOGUE.version
+        heard = self._note(message, record, index)
+        zone, known = self.directory.zones[message.uai], self._known
+        granted = self.directory.granted(message.agent, message.uai)
+        current = message.catalogue <= CATALOGUE.version
         for number, report in enumerate(message.reports):
-            spot = spots.get((zone, report.family, report.grain, report.start)) if known else None
-            if (
-                spot
-                and report.restatement == 0
-                and overlaps(granted.get(report.family, ()), spot.place.first, spot.place.last)
-            ):
-                self._accept(spot, message, report, record, (index, number))
+            spot = known.get((zone, report.family, report.grain, report.start)) if current else None
+            if spot and not report.restatement and overlaps(granted.get(report.family, ()), spot.first, spot.last):
+                self._accept(spot, report, heard, number)
             else:
-                self._judge_report(message, report, record, (index, number))
+                self._judge_report(message, report, record, heard, number)
 
-    def _judge_report(self, message: UsageReported, report: Report, record: Record, origin: tuple[int, int]) -> None:
+    def _note(self, message: UsageReported, record: Record, index: int) -> int:
+        """Take down what a message's reports share; its number in the flush."""
+        uai = self._uais.setdefault(message.uai, len(self._uais))
+        self._messages.extend((uai, self._numbers[message.agent], record.timestamp, index))
+        return len(self._messages) // 4 - 1
+
+    def _judge_report(self, message: UsageReported, report: Report, record: Record, heard: int, number: int) -> None:
         """Sort one report into its outcome; a malformed one raises only after the others had their turn."""
         try:
             if not 0 <= report.restatement < _RESTATEMENT_LIMIT:
@@ -224,18 +227,18 @@ class Docket:
             if message.catalogue > CATALOGUE.version:
                 self._park(message, report, record, "newer_catalogue")
             else:
-                self._judge_place(message, report, record, origin)
+                self._judge_place(message, report, record, heard, number)
         except (MalformedMessageError, BadStartError) as error:
             self._bury(DeadLetter(record, message.agent, error.code, str(error), vouched=True))
 
-    def _judge_place(self, message: UsageReported, report: Report, record: Record, origin: tuple[int, int]) -> None:
+    def _judge_place(self, message: UsageReported, report: Report, record: Record, heard: int, number: int) -> None:
         family, grains = _FAMILIES.get(report.family, (-1, frozenset()))
         if report.grain not in grains:
             validate(report)
         where, grain = place(report.grain, report.start), _GRAIN_NUMBER[report.grain]
-        zone = self._directory.zones[message.uai]
+        zone = self.directory.zones[message.uai]
         span = horizon(self._now, zone)
-        granted = self._directory.granted(message.agent, message.uai).get(report.family, ())
+        granted = self.directory.granted(message.agent, message.uai).get(report.family, ())
         if cause := outside(span, grain, where):
             self.outcomes[message.agent, *cause] += 1
         elif not overlaps(granted, where.first, where.last):
@@ -243,10 +246,11 @@ class Docket:
             self.unknown = True
             self._park(message, report, record, "outside_grants")
         else:
-            spot = Spot(family, grain, where)
+            spot = Spot(len(self._spots) // 4, where.first, where.last)
+            self._spots.extend((family, grain, where.day, where.quarter))
             if not self._flag_skew(message, span, grain, where):
-                self._spots[zone, report.family, report.grain, report.start] = spot
-            self._accept(spot, message, report, record, origin)
+                self._known[zone, report.family, report.grain, report.start] = spot
+            self._accept(spot, report, heard, number)
 
     def _flag_skew(self, message: UsageReported, span: Horizon, grain: int, where: Place) -> bool:
         ahead = where.instant > span.now if grain == HOUR else where.first > span.today
@@ -254,11 +258,7 @@ class Docket:
             self.outcomes[message.agent, metrics.FLAGGED, "skew"] += 1
         return ahead
 
-    def _accept(
-        self, spot: Spot, message: UsageReported, report: Report, record: Record, origin: tuple[int, int]
-    ) -> None:
-        agent = self._numbers[message.agent]
-        uai = self._uais.setdefault(message.uai, len(self._uais))
+    def _accept(self, spot: Spot, report: Report, heard: int, number: int) -> None:
         before, size = len(self._codes), len(report.cells)
         if size != len(report.counts):
             validate(report)
@@ -269,11 +269,7 @@ class Docket:
             del self._codes[before:]
             validate(report)
             raise
-        where = spot.place
-        self._rows.extend(
-            (uai, spot.grain, where.day, spot.family, where.quarter, agent, report.restatement, report.cut, record.timestamp, size,
-             *origin)
-        )  # fmt: skip
+        self._rows.extend((spot.number, heard, number, report.restatement, report.cut, size))
 
     def _park(self, message: UsageReported, report: Report, record: Record, cause: str) -> None:
         if cause == "newer_catalogue":
@@ -293,11 +289,13 @@ class Docket:
 
     def arrivals(self) -> Arrivals:
         """All that was accepted; counts what became of the others. Call it once, when everything was heard."""
-        table = np.array(self._rows, np.int64).reshape(-1, _ROW_WIDTH).T
-        uais, grains, days, families, *_, sizes, records, numbers = table
+        spots, heard, numbers, restatements, cuts, sizes = np.array(self._rows, np.int64).reshape(-1, 6).T
+        families, grains, days, quarters = np.array(self._spots, np.int64).reshape(-1, 4)[spots].T
+        uais, agents, as_of, records = np.array(self._messages, np.int64).reshape(-1, 4)[heard].T
         codes, counts = np.array(self._codes, np.int64), np.array(self._counts, np.int64)
         periods, places = np.unique((uais << 32) | (grains << 24) | days, return_inverse=True)
-        reports = Reports._make((places, *table[3:7], table[7].astype(np.bool_), table[8], sizes, codes, counts))
+        cut = cuts.astype(np.bool_)
+        reports = Reports(places, families, quarters, agents, restatements, cut, as_of, sizes, codes, counts)
         bad = misshapen(codes, counts, sizes, families)
         if bad.any():
             self._bury_misshapen(zip(records[bad].tolist(), numbers[bad].tolist(), strict=True))

@@ -12,6 +12,8 @@ Ints = NDArray[np.int64]
 
 _CODE_BITS = 16
 _COUNT_BITS = 28
+_HALF = 1 << (_COUNT_BITS - 1)
+"""Counts are signed while sums are made: half of their bits' range is on each side of 0."""
 _ROW_LIMIT = 1 << (63 - _CODE_BITS - _COUNT_BITS)
 _WIDTHS = np.array([1, 2, 4, 8], np.int64)
 _LIMITS = np.array([1 << 8, 1 << 16, 1 << 32], np.int64)
@@ -73,17 +75,17 @@ def greatest(cells: Cells) -> Cells:
     """The greatest count of each (row, code), in order of row and code."""
     if _is_merged(cells):
         return cells
-    if _fits(cells):
-        return _greatest_by_sorting(cells)
-    keys, counts, starts = _grouped(cells)
-    return _keyed(keys[starts], np.maximum.reduceat(counts, starts))
+    keys, counts = _sorted(cells)
+    last = np.append(keys[1:] != keys[:-1], True)
+    return _keyed(keys[last], counts[last])
 
 
 def total(cells: Cells) -> Cells:
     """The sum of the counts of each (row, code), in order of row and code; counts may be negative."""
     if _is_merged(cells):
         return cells
-    keys, counts, starts = _grouped(cells)
+    keys, counts = _sorted(cells)
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
     return _keyed(keys[starts], np.add.reduceat(counts, starts))
 
 
@@ -93,25 +95,23 @@ def _is_merged(cells: Cells) -> bool:
     return bool((keys[1:] > keys[:-1]).all())
 
 
-def _fits(cells: Cells) -> bool:
-    return int(cells.counts.max()) < 1 << _COUNT_BITS and int(cells.rows.max()) < _ROW_LIMIT
+def _sorted(cells: Cells) -> tuple[Ints, Ints]:
+    """Row and code in one integer, and the counts, in order of both.
 
-
-def _greatest_by_sorting(cells: Cells) -> Cells:
-    """Row, code and count in one integer, sorted: the last of each group is its greatest. Three times faster than by indexes."""
-    whole = (cells.rows << (_CODE_BITS + _COUNT_BITS)) | (cells.codes << _COUNT_BITS) | cells.counts
-    whole.sort()
-    keys = whole >> _COUNT_BITS
-    last = np.append(keys[1:] != keys[:-1], True)
-    return _keyed(keys[last], whole[last] & ((1 << _COUNT_BITS) - 1))
-
-
-def _grouped(cells: Cells) -> tuple[Ints, Ints, Ints]:
+    Where they fit, all in one integer: three times faster than by indexes.
+    """
     keys = (cells.rows << _CODE_BITS) | cells.codes
-    order = np.argsort(keys)
-    keys = keys[order]
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
-    return keys, cells.counts[order], starts
+    if _fits(cells):
+        whole = (keys << _COUNT_BITS) | (cells.counts + _HALF)
+        whole.sort()
+        return whole >> _COUNT_BITS, (whole & (2 * _HALF - 1)) - _HALF
+    order = np.lexsort((cells.counts, keys))
+    return keys[order], cells.counts[order]
+
+
+def _fits(cells: Cells) -> bool:
+    counts = cells.counts
+    return int(counts.min()) >= -_HALF and int(counts.max()) < _HALF and int(cells.rows.max()) < _ROW_LIMIT
 
 
 def _keyed(keys: Ints, counts: Ints) -> Cells:

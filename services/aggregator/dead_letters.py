@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -91,10 +92,12 @@ class DeadLetters:
         self._send = send
         self.limits = limits
 
-    async def publish(self, letter: DeadLetter) -> None:
-        """Set one message aside; returns once Kafka has it."""
-        if not self.limits.admit(letter):
-            return
+    async def publish(self, letters: Sequence[DeadLetter]) -> None:
+        """Set messages aside, all at once; returns when Kafka has them."""
+        admitted = [letter for letter in letters if self.limits.admit(letter)]
+        await asyncio.gather(*map(self._publish, admitted))
+
+    async def _publish(self, letter: DeadLetter) -> None:
         log.warning("Dead letter", cause=letter.code, detail=letter.detail[:200], agent=letter.agent,
                     partition=letter.record.partition, offset=letter.record.offset)  # fmt: skip
         headers = headers_of(letter)

@@ -30,11 +30,14 @@ class Stored(NamedTuple):
 
 
 class Flush(NamedTuple):
-    """What to write, and what happened: families of periods that changed; agents' numbers, once for each report not taken."""
+    """What to write, and what happened.
+
+    `changed`: UAI, family and grain; `lower`, `frozen`: agents' numbers, once for each report that was not taken.
+    """
 
     bundles: dict[Period, Bundle]
     sheets: dict[Period, Sheet]
-    changed: list[tuple[Period, int]]
+    changed: list[tuple[str, int, int]]
     lower: Ints
     frozen: Ints
 
@@ -56,7 +59,7 @@ def flush(periods: Periods, arrived: Reports, stored: Stored) -> Flush:
     return Flush(
         _bundles(known, merged),
         {known[number]: sheet for number, sheet in sheets.items()},
-        list(_changed(known, merged)),
+        list(_changed(known, merged)) if merged.changed.any() else [],
         thawed.agents[merged.lower],
         arrived.agents[frozen],
     )
@@ -83,7 +86,11 @@ def _bundles(known: list[Period], merged: Merged) -> dict[Period, Bundle]:
     }
 
 
-def _changed(known: list[Period], merged: Merged) -> Iterator[tuple[Period, int]]:
-    parts = np.unique((merged.reports.periods[merged.changed] << 6) | merged.reports.families[merged.changed])
-    for part in parts.tolist():
-        yield known[part >> 6], part & 63
+def _changed(known: list[Period], merged: Merged) -> Iterator[tuple[str, int, int]]:
+    numbers: dict[str, int] = {}
+    places = np.array([numbers.setdefault(period.uai, len(numbers)) for period in known], np.int64)
+    uais = list(numbers)
+    grains = np.array([period.grain for period in known], np.int64)
+    periods, families = merged.reports.periods[merged.changed], merged.reports.families[merged.changed]
+    for what in np.unique((places[periods] << 8) | (families << 2) | grains[periods]).tolist():
+        yield uais[what >> 8], (what >> 2) & 63, what & 3

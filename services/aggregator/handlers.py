@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -17,7 +18,7 @@ from chassis.kafka import tolerate_unreadable_records
 from contracts import counters_updated, identity_changed, usage_reported
 from services.aggregator.errors import StoppedError
 from services.aggregator.outgoing import Outgoing
-from services.aggregator.service import Flushed, Reports
+from services.aggregator.service import Flushed, Judged, Reports
 
 GROUP = "aggregator"
 POLL_MS = 10
@@ -25,10 +26,13 @@ POLL_MS = 10
 PARTITION_FETCH_BYTES = 2 * 1024 * 1024
 METADATA_MS = 20_000
 """A topic made anew, or given more partitions, is noticed within; the client's own five minutes would be five without a report."""
+FINISH_S = 10.0
+"""A batch being written when the process is told to stop has this long; else it is read again."""
 SESSION_MS = 10_000
 """A replica that says nothing for so long is taken for dead and its partitions go to the others."""
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class Handlers:
@@ -38,18 +42,42 @@ class Handlers:
         self._reports = reports
         self._outgoing = outgoing
         self._stop = stop
+        self._writing: asyncio.Task[None] | None = None
+        self._settling = False
+        self._halted = asyncio.Event()
 
     async def on_usage_reported(self, message: Message) -> None:
+        """Judge a batch while the one before it is written; at low load there is none, and this one is written at once."""
+        judged = await self._or_stop(lambda: self._reports.judge(message.raw_message))
+        await self.settle()
+        self._writing = asyncio.create_task(self._write(judged, message))
+        if self._settling:
+            await self.settle()
+
+    async def _write(self, judged: Judged, message: Message) -> None:
         """Merge and commit to PostgreSQL, set dead letters aside, then acknowledge, then say what changed."""
 
         async def work() -> Flushed:
-            flushed = await self._reports.flush(message.raw_message)
+            flushed = await self._reports.write(judged)
             await self._outgoing.bury(flushed.dead)
             return flushed
 
         flushed = await self._or_stop(work)
         await _acknowledge(message)
         await self._outgoing.announce(flushed)
+
+    async def settle(self) -> None:
+        """Wait for the batch that is being written."""
+        if self._writing:
+            await self._writing
+
+    async def finish(self) -> None:
+        """Before the consumer stops: what is being written ends, unless that is what stopped us; then one batch at a time."""
+        self._settling = True
+        if self._writing:
+            halted = asyncio.create_task(self._halted.wait())
+            await asyncio.wait({self._writing, halted}, timeout=FINISH_S, return_when=asyncio.FIRST_COMPLETED)
+            halted.cancel()
 
     async def on_identity_changed(self, _: Message) -> None:
         """Read the registry again; whatever it lets in leaves its parking place."""
@@ -64,7 +92,7 @@ class Handlers:
         """Merge what a newer registry, or a newer catalogue, lets in."""
         await self._outgoing.announce(await self._or_stop(self._reports.unpark))
 
-    async def _or_stop(self, work: Callable[[], Awaitable[Flushed]]) -> Flushed:
+    async def _or_stop(self, work: Callable[[], Awaitable[T]]) -> T:
         """Past help: stop the process, and hold this batch until it has, so that no later one is acknowledged before it."""
         try:
             return await work()
@@ -73,14 +101,19 @@ class Handlers:
         except Exception as error:
             log.exception("A flush failed in a way that nobody foresaw: report this; nothing of it is acknowledged")
             self._stop(StoppedError(f"unforeseen: {error!r}"))
+        self._halted.set()
         await asyncio.Event().wait()
         raise AssertionError
 
 
 async def _acknowledge(message: Message) -> None:
-    """Offsets follow what is committed; where they cannot, the same messages come again and change nothing."""
+    """Offsets follow what is committed; where they cannot, the same messages come again and change nothing.
+
+    Each batch commits its own offsets: the consumer has read further already.
+    """
+    offsets = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in message.raw_message}
     try:
-        await message.ack()
+        await message.consumer.commit(offsets)  # type: ignore[call-arg]  # FastStream names a part of it
     except (KafkaError, IllegalStateError) as error:
         log.warning("Offsets were not taken (a rebalance, or Kafka away): these messages come again", cause=repr(error))
 

@@ -43,8 +43,7 @@ class Outgoing:
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Set messages aside; returns once Kafka has them, because they are acknowledged next."""
-        for letter in letters:
-            await self.letters.publish(letter)
+        await self.letters.publish(letters)
 
     async def _send(self, key: bytes | None, value: bytes, headers: Headers) -> None:
         for delay in RETRY_DELAYS_S:

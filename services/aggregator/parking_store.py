@@ -29,6 +29,19 @@ async def read_parked(connection: asyncpg.Connection, keys: Sequence[ParkedKey])
     return {keys[row[0] - 1]: State(*row[1:5]) for row in rows}
 
 
+async def count_newer(connection: asyncpg.Connection, agents: Sequence[str], most: int) -> dict[str, int]:
+    """How many reports of a newer catalogue of each agent wait; no further than `most`."""
+    if not agents:
+        return {}
+    rows = await connection.fetch(
+        """select agent, (select count(*) from (select from usage.parked p
+            where p.agent = k.agent and p.cause = 'newer_catalogue' limit $2) as some)
+        from unnest($1::text[]) as k (agent)""",
+        agents, most,
+    )  # fmt: skip
+    return dict(map(tuple, rows))
+
+
 async def parked_uais(connection: asyncpg.Connection, catalogue: int) -> list[str]:
     """Establishments of which something is parked that `catalogue` can read."""
     rows = await connection.fetch("select distinct uai from usage.parked where catalogue <= $1 order by uai", catalogue)

@@ -102,6 +102,7 @@ class Aggregator:
         )
         await self.broker.start()
         stack.push_async_callback(self.broker.stop)
+        stack.push_async_callback(handlers.finish)
         retention = Retention(self.pool, registry, settings.clock)
         await stack.enter_async_context(_every(REFRESH_S, handlers.refresh))
         await stack.enter_async_context(_every(RETENTION_S, retention.run))

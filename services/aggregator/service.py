@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import asyncpg
 import numpy as np
 import structlog
+from opentelemetry.trace import Link
 
 from chassis.clock import Clock
 from contracts.catalogue import CATALOGUE, GRAINS
@@ -22,19 +24,18 @@ from services.aggregator.admission import Arrivals, DeadLetter, Docket, Parked
 from services.aggregator.cells import Ints
 from services.aggregator.errors import StoreUnavailableError
 from services.aggregator.flush import census_years, flush
+from services.aggregator.parking import park
 from services.aggregator.periods import HOUR, Periods
 from services.aggregator.registry import Directory, RegistryClient
-from services.aggregator.reports import Bools, Period
+from services.aggregator.reports import Bools
 from services.aggregator.sheet import sheet_grain
-from services.aggregator.states import merge
-from services.aggregator.vouching import Record, proof
+from services.aggregator.tracing import links, tracer
+from services.aggregator.vouching import Record, proofs
 
 ESTABLISHMENTS_AT_ONCE = 1000
 """Locks of one transaction: PostgreSQL has room for a few thousand over all sessions (max_locks_per_transaction)."""
-JUDGED_AT_ONCE = 200
-"""Messages: some ten milliseconds, after which the flush before may take its next step."""
-PROVED_AT_ONCE = 64
-"""Messages a thread takes at a time: enough to be worth it, few enough to share a flush evenly."""
+JUDGED_AT_ONCE = 64
+"""Messages a thread proves at a time, then judged in one go: some milliseconds, after which the flush before takes its next step."""
 UNPARKED_AT_ONCE = 50
 """Establishments whose parked reports are read at once: 35 days of an hourly family are some thousand reports of each."""
 RETRY_DELAYS_S: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
@@ -42,6 +43,8 @@ RETRY_DELAYS_S: tuple[float, ...] = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 TRANSIENT = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 _BESIDE_GRANTS = (metrics.PARKED, "outside_grants")
+_ELSEWHERE = frozenset({metrics.PARKED, metrics.DEAD_LETTERED})
+"""Outcomes that a parked report had when it came; dropped later, it is counted as refused."""
 _NAMES = {family.number: family.name for family in CATALOGUE.families.values()}
 
 log = structlog.get_logger()
@@ -56,9 +59,9 @@ class Flushed:
     changed: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)
     """By UAI: numbers of the families and grains that changed."""
 
-    def note(self, changed: Iterable[tuple[Period, int]]) -> None:
-        """Take down periods of which a family changed."""
-        for (uai, grain, _), family in changed:
+    def note(self, changed: Iterable[tuple[str, int, int]]) -> None:
+        """Take down UAIs, families and grains that changed."""
+        for uai, family, grain in changed:
             families, grains = self.changed.setdefault(uai, (set(), set()))
             families.add(family)
             grains.update((HOUR,) if grain == HOUR else range(sheet_grain(family, grain), len(GRAINS)))
@@ -80,6 +83,8 @@ class Judged(NamedTuple):
     parked: list[Parked]
     dead: list[DeadLetter]
     outcomes: Counter[tuple[str, str, str]]
+    origins: Sequence[Link] = ()
+    """Traces that the messages carry."""
 
 
 class Reports:
@@ -100,42 +105,36 @@ class Reports:
 
     async def judge(self, records: Sequence[Record]) -> Judged:
         """What becomes of each message; nothing is kept yet."""
-        judged, unknown = await self._judge_once(records)
-        if unknown and await self._registry.refresh_for_unknown():
-            judged, _ = await self._judge_once(records)
-        return judged
+        origins = links(records)
+        with tracer.start_as_current_span(metrics.JUDGE, links=origins):
+            judged, unknown = await self._judge_once(records)
+            if unknown and await self._registry.refresh_for_unknown():
+                judged, _ = await self._judge_once(records)
+        return judged._replace(origins=origins)
 
     async def _judge_once(self, records: Sequence[Record]) -> tuple[Judged, bool]:
-        """Signatures first, on all cores; then the rest, letting what else this process does go on in between."""
+        """Signatures on all cores, the rest here as they are known, letting what else this process does go on in between."""
         docket = Docket(*await self._known(), self._clock.now())
-        proofs = await self._proofs(records)
-        for first in range(0, len(records), JUDGED_AT_ONCE):
-            some = slice(first, first + JUDGED_AT_ONCE)
-            docket.hear(records[some], proofs[some])
-            await asyncio.sleep(0)
-        arrivals = docket.arrivals()
-        return Judged(arrivals, docket.parked, docket.dead, docket.outcomes), docket.unknown
-
-    async def _proofs(self, records: Sequence[Record]) -> list[Exception | None]:
-        directory = self._numbered
-
-        def some(first: int) -> list[Exception | None]:
-            return [proof(directory, record) for record in records[first : first + PROVED_AT_ONCE]]
-
-        if len(records) <= PROVED_AT_ONCE:
-            return some(0)
-        loop = asyncio.get_running_loop()
-        parts = [loop.run_in_executor(self._provers, some, first) for first in range(0, len(records), PROVED_AT_ONCE)]
-        return [each for part in await asyncio.gather(*parts) for each in part]
+        parts = [records[first : first + JUDGED_AT_ONCE] for first in range(0, len(records), JUDGED_AT_ONCE)]
+        if len(parts) == 1:
+            docket.hear(records, proofs(docket.directory, records))
+        else:
+            loop = asyncio.get_running_loop()
+            proved = [loop.run_in_executor(self._provers, proofs, docket.directory, part) for part in parts]
+            for part, of_part in zip(parts, proved, strict=True):
+                docket.hear(part, await of_part)
+                await asyncio.sleep(0)
+        return Judged(docket.arrivals(), docket.parked, docket.dead, docket.outcomes), docket.unknown
 
     async def write(self, judged: Judged) -> Flushed:
         """Merge and commit what was judged."""
         _alarm(judged.outcomes)
         flushed = Flushed(dead=judged.dead)
         chunks = _chunks(judged.arrivals, judged.parked)
-        for number, (arrivals, parked) in enumerate(chunks):
-            outcomes = judged.outcomes if number == len(chunks) - 1 else Counter()
-            await with_retries(lambda a=arrivals, p=parked, o=outcomes: self._merge(a, p, o, flushed))  # type: ignore[misc]
+        with tracer.start_as_current_span(metrics.FLUSH, links=judged.origins):
+            for number, (arrivals, parked) in enumerate(chunks):
+                outcomes = judged.outcomes if number == len(chunks) - 1 else Counter()
+                await with_retries(lambda a=arrivals, p=parked, o=outcomes: self._merge(a, p, o, flushed))  # type: ignore[misc]
         return flushed
 
     async def _known(self) -> tuple[Directory, dict[str, int]]:
@@ -153,11 +152,11 @@ class Reports:
     async def _merge(
         self, arrivals: Arrivals, parked: Sequence[Parked], outcomes: Counter[tuple[str, str, str]], flushed: Flushed
     ) -> None:
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection, _transaction(connection):
             uais = {period.uai for period in arrivals.periods} | {report.key.uai for report in parked}
             await store.lock(connection, uais)
             counts = outcomes + await self._write(connection, arrivals, flushed)
-            counts += await _park(connection, parked)
+            counts.update(await park(connection, parked))
             await store.count_outcomes(connection, counts)
 
     async def _write(
@@ -168,11 +167,15 @@ class Reports:
             return Counter()
         periods = Periods()
         arrived = arrivals.reports.moved(periods.add(arrivals.periods))
-        if years := census_years(periods, arrived):
-            periods.add(await store.census_days(connection, years))
-        found = flush(periods, arrived, await store.read(connection, periods.known))
-        await store.write_bundles(connection, found.bundles)
-        await store.write_sheets(connection, found.sheets)
+        with tracer.start_as_current_span(metrics.READ):
+            if years := census_years(periods, arrived):
+                periods.add(await store.census_days(connection, years))
+            stored = await store.read(connection, periods.known)
+        with tracer.start_as_current_span(metrics.MERGE):
+            found = flush(periods, arrived, stored)
+        with tracer.start_as_current_span(metrics.WRITE):
+            await store.write_bundles(connection, found.bundles)
+            await store.write_sheets(connection, found.sheets)
         flushed.note(found.changed)
         lower = self._counted(found.lower, metrics.LOWER_RESTATEMENT, "")
         return lower + self._counted(found.frozen, metrics.REFUSED, "frozen")
@@ -212,10 +215,24 @@ class Reports:
                 return
             counts = await self._write(connection, arrivals, flushed)
             await parking_store.delete_parked(connection, gone)
-            counts += Counter({key: n for key, n in docket.outcomes.items() if key[1] != metrics.PARKED})
+            counts += Counter({key: n for key, n in docket.outcomes.items() if key[1] not in _ELSEWHERE})
             counts += Counter((letter.agent, metrics.REFUSED, letter.code) for letter in docket.dead)
             await store.count_outcomes(connection, counts)
-            log.info("Parked reports let in", reports=len(arrivals), dropped=len(gone) - len(arrivals))
+            log.info("Parked reports let in", reports=arrivals.reports.n, dropped=len(gone) - arrivals.reports.n)
+
+
+@asynccontextmanager
+async def _transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A transaction whose commit has its own span."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    except BaseException:
+        await transaction.rollback()
+        raise
+    with tracer.start_as_current_span(metrics.COMMIT):
+        await transaction.commit()
 
 
 def _alarm(outcomes: Counter[tuple[str, str, str]]) -> None:
@@ -225,19 +242,6 @@ def _alarm(outcomes: Counter[tuple[str, str, str]]) -> None:
             "Reports beside their agents' grants wait: add the grants or correct the agents; a stolen key looks like this too",
             reports=beside,
         )
-
-
-async def _park(connection: asyncpg.Connection, parked: Sequence[Parked]) -> Counter[tuple[str, str, str]]:
-    """Merge parked reports with those that wait already."""
-    if not parked:
-        return Counter()
-    newest = {report.key: report for report in sorted(parked, key=lambda report: report.catalogue)}
-    known = await parking_store.read_parked(connection, list(newest))
-    merged = merge(known, [(report.key, report.state) for report in parked])
-    await parking_store.write_parked(
-        connection, [newest[key]._replace(state=state) for key, state in merged.states.items()]
-    )
-    return Counter((key.agent, metrics.LOWER_RESTATEMENT, "") for key in merged.lower)
 
 
 def _chunks(arrivals: Arrivals, parked: Sequence[Parked]) -> list[tuple[Arrivals, list[Parked]]]:

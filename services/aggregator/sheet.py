@@ -87,7 +87,12 @@ class _Folding:
         at_home = reports._replace(periods=homes(periods, reports))
         self._own = np.unique(_parts(at_home)[changed])
         self._standing = _newest_census(at_home, periods.starts[reports.periods])
+        parts = _parts(self._standing)
+        self._judged = np.isin(parts, self._own)
+        _, place, agents = np.unique(parts, return_inverse=True, return_counts=True)
+        self._shared = agents[place] > 1
         self._rows = np.full(len(periods), NOWHERE, np.int64)
+        self._here = np.zeros(len(periods), np.bool_)
         self._folded: dict[int, Sheet] = {}
 
     def run(self) -> dict[int, Sheet]:
@@ -104,6 +109,8 @@ class _Folding:
         if not numbers.size:
             return numbers, NO_CELLS
         self._rows[numbers] = np.arange(numbers.size)
+        self._here = np.zeros(self._grains.size, np.bool_)
+        self._here[numbers] = True
         arrived = delta.moved(self._rows[above]) if above.size else NO_CELLS
         np.maximum.at(self._newest, above, self._newest[finer])
         return numbers, self._rewrite(numbers, total(arrived.where(arrived.rows >= 0)))
@@ -115,9 +122,7 @@ class _Folding:
         again = self._made_again(numbers, arrived)
         before = gather(range(n), [sheet.cells for sheet in old])
         sums = _non_zero(total(join(gather(range(n), [sheet.folded for sheet in old]), arrived)))
-        fresh = greatest(
-            join(self._own_cells(numbers, again), sums.where(again[sums.rows, FAMILY_OF_CODE[sums.codes]]))
-        )
+        fresh = greatest(join(self._own_cells(again), sums.where(again[sums.rows, FAMILY_OF_CODE[sums.codes]])))
         fresh = fresh.where((fresh.counts > 0) | _KEEPS_ZERO[fresh.codes])
         replaced = again[before.rows, FAMILY_OF_CODE[before.codes]]
         after = greatest(join(before.where(~replaced), fresh))
@@ -129,18 +134,22 @@ class _Folding:
         """By row and family, whether its cells must be made again: something arrived from below, or a report changed."""
         again = np.zeros((numbers.size, _UNKNOWN_FAMILY + 1), np.bool_)
         again[arrived.rows, FAMILY_OF_CODE[arrived.codes]] = True
-        own = self._own[np.isin(self._own >> 6, numbers)]
+        own = self._own[self._here[self._own >> 6]]
         again[self._rows[own >> 6], own & _UNKNOWN_FAMILY] = True
         return again
 
-    def _own_cells(self, numbers: Ints, again: Bools) -> Cells:
-        """Own-grain reports of the families to make again: counters added over agents, of the others the greatest."""
+    def _own_cells(self, again: Bools) -> Cells:
+        """Own-grain reports of the families to make again, counters added over agents; the greatest of the others is still to find."""
         reports = self._standing
-        rows = np.where(np.isin(reports.periods, numbers), self._rows[reports.periods], NOWHERE)
+        rows = np.where(self._here[reports.periods], self._rows[reports.periods], NOWHERE)
         asked = (rows >= 0) & again[rows, reports.families]
-        reports, rows = reports.where(asked), rows[asked]
-        cells, added = reports.cells(rows), np.repeat(_ADDED[reports.families], reports.sizes)
-        return join(total(cells.where(added)), greatest(cells.where(~added)))
+        rows, added = rows[asked], self._shared[asked] & _ADDED[reports.families[asked]]
+        reports = reports.where(asked)
+        cells = reports.cells(rows)
+        if not added.any():
+            return cells
+        of_added = np.repeat(added, reports.sizes)
+        return join(total(cells.where(of_added)), cells.where(~of_added))
 
     def _remember(self, numbers: Ints, old: list[Sheet], cells: list[bytes], folded: list[bytes]) -> None:
         """The new sheets, with the cut flags and the newest append time of their own changed reports and of finer sheets."""
@@ -162,18 +171,15 @@ class _Folding:
 
     def _cut_flags(self, numbers: Ints) -> tuple[Ints, Ints]:
         """For each sheet, as bits: the families of which a report changed, and those of them that are cut. Notes append times."""
-        parts = _parts(self._standing)
-        mine = np.isin(self._standing.periods, numbers) & np.isin(parts, self._own)
-        reports = self._standing.where(mine)
-        np.maximum.at(self._newest, reports.periods, reports.as_of)
-        part, place, agents = np.unique(parts[mine], return_inverse=True, return_counts=True)
-        families = part & _UNKNOWN_FAMILY
-        cut = (agents > 1) & _PEOPLE[families] & (self._grains[part >> 6] >= MONTH)
-        np.logical_or.at(cut, place, reports.cuts)
+        reports = self._standing
+        mine = self._here[reports.periods] & self._judged
+        periods, families = reports.periods[mine], reports.families[mine]
+        np.maximum.at(self._newest, periods, reports.as_of[mine])
+        cut = reports.cuts[mine] | (self._shared[mine] & _PEOPLE[families] & (self._grains[periods] >= MONTH))
         bits = np.int64(1) << families
         judged, flagged = np.zeros((2, numbers.size), np.int64)
-        np.bitwise_or.at(judged, self._rows[part >> 6], bits)
-        np.bitwise_or.at(flagged, self._rows[part >> 6], np.where(cut, bits, 0))
+        np.bitwise_or.at(judged, self._rows[periods], bits)
+        np.bitwise_or.at(flagged, self._rows[periods], np.where(cut, bits, 0))
         return judged, flagged
 
 

@@ -38,8 +38,12 @@ def claimed_agent(record: Record) -> str:
     return (dict(record.headers).get(AGENT_HEADER) or b"").decode("utf-8", "replace")
 
 
-def proof(directory: Directory, record: Record) -> Exception | None:
-    """None where the signature holds; else why it does not, whatever went wrong."""
+def proofs(directory: Directory, records: Sequence[Record]) -> list[Exception | None]:
+    """For each record None where its signature holds; else why it does not, whatever went wrong."""
+    return [_proof(directory, record) for record in records]
+
+
+def _proof(directory: Directory, record: Record) -> Exception | None:
     try:
         _authenticate(directory, record)
     except Exception as failure:  # noqa: BLE001 - the caller judges: one message must not stop the others of its batch

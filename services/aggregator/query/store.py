@@ -115,7 +115,8 @@ async def read_hours(
     midnights = np.array(days, "datetime64[s]").astype(np.int64)
     starts = midnights[reports.periods] + reports.quarters * 900
     asked = (starts >= first.timestamp()) & (starts < end.timestamp())
-    return [_hours(number, found, reports, starts, asked & (reports.families == number)) for number in numbers]
+    masks = [(number, asked & (reports.families == number)) for number in numbers]
+    return [_hours(number, found, reports, starts, mask) for number, mask in masks if mask.any()]
 
 
 def _hours(family: int, uais: Sequence[str], reports: Reports, starts: Ints, asked: Bools) -> Hours:
