@@ -1,15 +1,14 @@
-"""The same question put to a stack's gateway and to the oracle, and how their answers differ."""
+"""The same question put to the product and to the oracle, and how their answers differ."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.support.oracle.compare import csv_differences, table_differences
 from tests.support.oracle.days import WINDOWS
 
 if TYPE_CHECKING:
     from tests.support.oracle import Oracle
-    from tests.support.stacks import Stack
 
 QUESTIONS: tuple[dict[str, Any], ...] = (
     *({"window": window} for window in WINDOWS),
@@ -23,14 +22,18 @@ API_NAMES = {"year": "school_year", "establishments": "establishment"}
 """What the API calls the oracle's arguments."""
 
 
-def differences(stack: Stack, oracle: Oracle, table: str, *, as_csv: bool = False, **question: Any) -> list[str]:
+class Answering(Protocol):
+    """A stack, or whatever answers in its place; `asked` by the API's names."""
+
+    def table(self, table: str, **asked: Any) -> dict[str, Any]: ...
+
+    def csv(self, table: str, **asked: Any) -> str: ...
+
+
+def differences(product: Answering, oracle: Oracle, table: str, *, as_csv: bool = False, **question: Any) -> list[str]:
     """Of one table's answer as JSON and, if asked for, of the same as CSV."""
     expected = oracle.table(table, **question)
     asked = {API_NAMES.get(name, name): value for name, value in question.items()}
-    answer = stack.json(f"/tables/{table}", **asked)
+    answer = product.table(table, **asked)
     found = table_differences(answer, expected)
-    if as_csv:
-        exported = stack.get(f"/tables/{table}.csv", **asked)
-        assert exported.status_code == 200, f"{exported.request.url}: {exported.text[:500]}"
-        found += csv_differences(exported.content.decode("utf-8"), expected, answer)
-    return found
+    return found + (csv_differences(product.csv(table, **asked), expected, answer) if as_csv else [])

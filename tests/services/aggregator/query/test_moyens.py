@@ -146,7 +146,7 @@ def test_levels_of_pupils():
         AnswerCell(150),
         AnswerCell(0),
         NA,
-        AnswerCell(0),
+        NA,
     ]
     assert cell(answer, C, "6EME") == AnswerCell(2), "counted, though an école has no such level"
     assert (total(answer, "2NDE"), total(answer, "CP")) == (AnswerCell(0), AnswerCell(20))
