@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.support.oracle.compare import csv_differences, table_differences
-from tests.support.oracle.days import WINDOWS
+from tests.support.oracle.count import EVERY_TABLE, displays_of
+from tests.support.oracle.days import WINDOWS, school_year
 
 if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+    from datetime import date
+
     from tests.support.oracle import Oracle
 
-QUESTIONS: tuple[dict[str, Any], ...] = (
-    *({"window": window} for window in WINDOWS),
-    {"year": "2025-2026"},
-    {"year": "2009-2010"},
-    {},
-)
-"""Every window, a school year, one before the first of all indicators, and neither."""
+Question = dict[str, Any]
+
+
+def questions(today: date) -> list[Question]:
+    """Every window, the school year before, one before the first of all indicators, and neither."""
+    before = school_year(today).previous.label
+    return [*({"window": window} for window in WINDOWS), {"year": before}, {"year": "2009-2010"}, {}]
+
 
 API_NAMES = {"year": "school_year", "establishments": "establishment"}
 """What the API calls the oracle's arguments."""
@@ -37,3 +43,11 @@ def differences(product: Answering, oracle: Oracle, table: str, *, as_csv: bool 
     answer = product.table(table, **asked)
     found = table_differences(answer, expected)
     return found + (csv_differences(product.csv(table, **asked), expected, answer) if as_csv else [])
+
+
+def every_question(oracle: Oracle, draw: random.Random, *, by_level: int) -> Iterator[tuple[str, Question]]:
+    """Of every table, in every display; of those by level, which are many and made alike, `by_level` questions each."""
+    for table in EVERY_TABLE:
+        every = questions(oracle.today)
+        for question in draw.sample(every, by_level) if ".niveaux" in table else every:
+            yield from ((table, question | {"display": display}) for display in displays_of(table))
