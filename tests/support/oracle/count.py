@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.oracle import series
 from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
-from tests.support.oracle.counted import WITH_SOFTWARE, Counted
+from tests.support.oracle.counted import WITH_SOFTWARE, Counted, component_missing
 from tests.support.oracle.days import Window, school_year, window_of
 from tests.support.oracle.levels import plain
 from tests.support.oracle.pages import BY_SCHOOL_YEAR, PAGES, WITHOUT_RATES
@@ -133,6 +133,8 @@ class Oracle:
         if table == "connexions.authentifiees":
             return self._connections(counted, column, window, display)
         cell = counted.people(column, window, ent=table.endswith("-ent"))
+        if display == "rates" and cell.value is not None and component_missing(column, window):
+            return without_value("nd")
         if display == "values" or cell.state == "na":  # what is not there at all stays so, whatever it is divided by
             return cell
         return rate(cell, counted.accounts_of(column, window))
@@ -142,10 +144,12 @@ class Oracle:
         cell = counted.connections(column, window)
         if display == "values" or channel not in OVER:
             return cell
+        over = f"{profile}.{OVER[channel]}"
         lacking = counted.establishment.presumed and OVER[channel] == "all" and profile in WITH_SOFTWARE
+        lacking |= component_missing(over, window)
         if lacking and cell.state != "na":
             return without_value("nd")  # divided by a sum that lacks a part
-        return rate(cell, counted.connections(f"{profile}.{OVER[channel]}", window))
+        return rate(cell, counted.connections(over, window))
 
     def _shown(self, uai: str, establishments: Collection[str] | None, search: str) -> bool:
         establishment = self.counted[uai].establishment
