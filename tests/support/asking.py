@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.support.oracle.compare import csv_differences, table_differences
-from tests.support.oracle.count import EVERY_TABLE, displays_of
+from tests.support.oracle.count import EVERY_TABLE, columns_of, displays_of
 from tests.support.oracle.days import WINDOWS, school_year
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.oracle import Oracle
 
+SEARCHES = ("ELISÉE", "e\u0301lise\u0301e", "75012", "0750", "zo", "cité", "nobody", "1u")
 Question = dict[str, Any]
 
 
@@ -51,3 +52,16 @@ def every_question(oracle: Oracle, draw: random.Random, *, by_level: int) -> Ite
         every = questions(oracle.today)
         for question in draw.sample(every, by_level) if ".niveaux" in table else every:
             yield from ((table, question | {"display": display}) for display in displays_of(table))
+
+
+def sorted_and_searched(oracle: Oracle, draw: random.Random, *, times: int) -> Iterator[tuple[str, Question]]:
+    """Any table in any window, sorted by any of its columns, up or down, of some establishments or of those that match."""
+    for _ in range(times):
+        table = draw.choice(EVERY_TABLE)
+        display = draw.choice(displays_of(table))
+        column = draw.choice([*columns_of(table, display), "name", "uai"])
+        question = draw.choice(questions(oracle.today)) | {"display": display, "sort": draw.choice(["", "-"]) + column}
+        chosen = draw.sample(sorted(oracle.counted), 7) if draw.random() < 0.3 else None
+        search = draw.choice(SEARCHES) if draw.random() < 0.5 else None
+        more = {"establishments": chosen, "search": search}
+        yield table, question | {name: value for name, value in more.items() if value}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,6 @@ from tests.support.agents import agent_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from contracts.answers import TableAnswer
@@ -59,6 +59,7 @@ class WithoutServers:
     ledger: _Folded = field(default_factory=_Folded)
 
     def __post_init__(self) -> None:
+        self.now = self.now.astimezone(UTC)  # as every clock of the product says it
         agent = agent_for(self.folder.resolve(), self.work, name="a", seed=b"a", bootstrap="nowhere:9", now=self.now)
         for establishment in read_settings(agent.settings).establishments:
             for report in _reports(establishment, self.now):
