@@ -6,7 +6,6 @@ and after the short one of March, early, when the Marquesas and the Antilles sti
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
@@ -20,10 +19,10 @@ import psutil
 import pytest
 
 from contracts.topics import load_cards
-from tests.support.asking import QUESTIONS, differences
+from tests.support.asking import differences, every_question
 from tests.support.oracle import Oracle
 from tests.support.oracle.compare import daily_differences, freshness_differences, hourly_differences
-from tests.support.oracle.count import EVERY_TABLE, TABLES, displays_of
+from tests.support.oracle.count import TABLES
 from tests.support.oracle.pages import WITHOUT_RATES
 from tests.support.stacks import Stack, stack_of
 from tests.support.territories import CANARY, write_nasty
@@ -61,20 +60,13 @@ def assert_same(found: list[str]) -> None:
     assert not found, f"seed {SEED}: {len(found)} differences\n{shown}"
 
 
-def questions_about(table: str, draw: random.Random) -> list[dict[str, Any]]:
-    """All of them; of the many tables by level, which are made alike, some."""
-    return draw.sample(QUESTIONS, 3) if ".niveaux" in table else list(QUESTIONS)
-
-
 def test_every_cell_of_every_table(story):
     """Values, states, shares, totals, extremes, order: each window, each display, as JSON and now and then as CSV."""
     stack, oracle = story
     draw = random.Random(SEED)
     found = []
-    for table in EVERY_TABLE:
-        for question, display in itertools.product(questions_about(table, draw), displays_of(table)):
-            as_csv = table in TABLES or draw.random() < 0.25
-            found += differences(stack, oracle, table, display=display, as_csv=as_csv, **question)
+    for table, question in every_question(oracle, draw, by_level=2):
+        found += differences(stack, oracle, table, as_csv=table in TABLES or draw.random() < 0.25, **question)
     assert_same(found)
 
 

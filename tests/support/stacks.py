@@ -44,6 +44,15 @@ class Stack:
         assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text[:500]}"
         return response.json()
 
+    def table(self, table: str, **asked: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.json(f"/tables/{table}", **asked)
+        return found
+
+    def csv(self, table: str, **asked: Any) -> str:
+        response = self.get(f"/tables/{table}.csv", **asked)
+        assert response.status_code == 200, f"{response.request.url}: {response.status_code} {response.text[:500]}"
+        return response.content.decode("utf-8")
+
     def command(self, *words: str, within_s: float = 120) -> subprocess.CompletedProcess[str]:
         return run(words, self.environment, within_s)
 

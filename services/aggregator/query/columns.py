@@ -40,6 +40,8 @@ class Part:
     marks: tuple[int, ...]
     through_web: bool
     through_ent: bool
+    since: int
+    """First year of the column that shows it alone: before it, a sum goes without this part."""
 
     @classmethod
     @lru_cache(maxsize=4096)
@@ -54,6 +56,7 @@ class Part:
             marks=_marks(selector),
             through_web=any(cell.channel in _THROUGH_WEB for cell in cells),
             through_ent=bool(cells) and all(cell.access == "ent" for cell in cells),
+            since=_first_years().get(selector, 0),
         )
 
     @property
@@ -64,6 +67,18 @@ class Part:
     @cached_property
     def all_codes(self) -> tuple[int, ...]:
         return tuple(code for codes in self.codes.values() for code in codes)
+
+
+@lru_cache(maxsize=1)
+def _first_years() -> dict[Selector, int]:
+    """Since when what a column shows alone exists; of several columns, the first."""
+    found: dict[Selector, int] = {}
+    for column in (column for table in CATALOGUE.tables.values() for column in table.columns):
+        if len(column.value.parts) == 1 and not column.value.over:
+            since = CATALOGUE.indicators[column.indicator].available_since
+            part = column.value.parts[0]
+            found[part] = min(found.get(part, since), since)
+    return found
 
 
 def _marks(selector: Selector) -> tuple[int, ...]:

@@ -98,6 +98,8 @@ class Door:
         parts = [top] if below is None else [top, below]
         inside = ~readings.outside
         unavailable = [part.nothing if below is None else part.lacking | part.nothing for part in parts]
+        if below is not None and verdict.incomplete:
+            unavailable.append(inside)
         return first_that_applies(
             verdict.denied,
             np.logical_or.reduce(unavailable) & inside | verdict.too_early,

@@ -112,8 +112,10 @@ def _without_hidden(part: Part, readings: Readings) -> tuple[Counts, Flags]:
 
 
 def _unavailable(part: Part, readings: Readings) -> Flags:
-    """Not observed, not asked for, or not to be known from what was read."""
+    """Before its first year, not observed, not asked for, or not to be known from what was read."""
     family = part.family
+    if readings.window.school_year < part.since:
+        return _all(readings)
     if family.kind == "level":
         return ~_each([readings.sum_of([mark]) > 0 for mark in part.marks])
     unavailable = ~readings.observations[family.source].seen | ~readings.granted(family)

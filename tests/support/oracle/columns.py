@@ -121,4 +121,10 @@ def of_level(level: str, count: Count) -> Count:
 
 def sum_of(*numbers: Number) -> Count:
     """A sum of numbers that have their own first years: with a part that is not available, the known part, `partial`."""
-    return lambda counted, window: added([number.cell(counted, window) for number in numbers])
+
+    def count(counted: Counted, window: Window) -> Cell:
+        if not counted.establishment.open_in(window):
+            return without_value("na")
+        return added([number.cell(counted, window) for number in numbers])
+
+    return count

@@ -132,8 +132,7 @@ class Counted:
         if channel == "software":
             return without_value("nd")
         if channel == "all" and profile in WITH_SOFTWARE and not granted_only:
-            share = self.quality(window).share
-            return replace(cell, state="partial", share=None if share is None else share / 2)
+            return replace(cell, state="partial", share=_halved(self.quality(window).share))
         return replace(cell, state="estimated") if cell.state is None and cell.value else cell
 
     def people(self, column: str, window: Window, *, ent: bool = False) -> Cell:
@@ -149,16 +148,15 @@ class Counted:
             state = "nd"
         if state is not None:
             return without_value(state)
-        channel = column.split(".")[1]
+        lacking = component_missing(column, window)
+        # Doubt: a set of people cannot be cut down to its known part; a sum of connections can.
+        channel = "software" if lacking and not people else column.split(".")[1]
         chosen = self._chosen(column, window)
         value = sum(self._count(each, channel, window, people=people, ent=ent) for each in chosen)
         quality = self.quality(window)
-        partial = (
-            quality.state == "partial"
-            or self._cut(chosen, channel, window, people=people)
-            or _component_missing(column, window)
-        )
-        return Cell(Fraction(value), "partial" if partial else None, quality.share if partial else None)
+        partial = quality.state == "partial" or self._cut(chosen, channel, window, people=people) or lacking
+        share = _halved(quality.share) if lacking and not people else quality.share
+        return Cell(Fraction(value), "partial" if partial else None, share if partial else None)
 
     def _state(self, column: str, window: Window) -> str | None:
         """The first of `nd s na` that applies.
@@ -257,5 +255,12 @@ class Counted:
         )
 
 
-def _component_missing(column: str, window: Window) -> bool:
-    return school_year(window.last).first.year < FIRST_YEARS.get(column, (2010, 2010))[1]
+def component_missing(column: str, window: Window) -> bool:
+    """Whether the window lies between the first year of an indicator and the first year of all that it is made of."""
+    first, whole = FIRST_YEARS.get(column, (2010, 2010))
+    return first <= school_year(window.last).first.year < whole
+
+
+def _halved(share: float | None) -> float | None:
+    """Of two components one is missing, and with it its minutes."""
+    return None if share is None else share / 2

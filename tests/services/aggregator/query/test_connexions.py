@@ -246,7 +246,9 @@ def test_first_years():
     answer = ask(ledger, scope(visible(A)), school_year="2012-2013")
     assert answer.window == "school_year=2012-2013"
     assert cell(answer, A, "accompagnant.net") == AnswerCell(None, "nd"), "since 2020"
-    assert cell(answer, A, "personnel.all") == AnswerCell(0, "partial", 1.0), "2010-2014"
+    assert cell(answer, A, "personnel.all") == AnswerCell(0, "partial", 0.5), "2010-2014: .Net is missing"
+    rates = ask(ledger, scope(visible(A)), school_year="2012-2013", display="rates")
+    assert cell(rates, A, "personnel.software") == AnswerCell(None, "nd"), "of a sum that lacks a part"
     assert cell(answer, A, "eleve.net") == AnswerCell(0)
 
 

@@ -122,6 +122,7 @@ def test_before_the_first_year_of_an_indicator():
     answer = ask(ledger, seen(A), TABLE, school_year="2019-2020")
     assert cell(answer, A, "staff.admin") == AnswerCell(4)
     assert cell(answer, A, "staff.support") == ND, "accompanying staff: since 2020"
+    assert cell(answer, A, "staff") == AnswerCell(12, "partial"), "the known part of a sum"
     assert cell(answer, A, "out_of_sector") == ND, "sectors: since 2021"
     assert cell(answer, A, "pupils_per.other") == ND
 
@@ -146,7 +147,7 @@ def test_levels_of_pupils():
         AnswerCell(150),
         AnswerCell(0),
         NA,
-        AnswerCell(0),
+        NA,
     ]
     assert cell(answer, C, "6EME") == AnswerCell(2), "counted, though an école has no such level"
     assert (total(answer, "2NDE"), total(answer, "CP")) == (AnswerCell(0), AnswerCell(20))
