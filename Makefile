@@ -52,8 +52,14 @@ schemas: .venv/.synced ## Export the messages' JSON Schemas again
 agent: .venv/.synced ## The agent alone as one wheel in dist/, for whoever installs it beside a server
 	@.venv/bin/python -m deploy.agent.build $(UV) dist
 
-bench: setup ## Measure; prints a table and writes bench/results.json
-	@.venv/bin/python -m bench
+.tools/peers/.synced: $(UV) pyproject.toml uv.lock
+	@echo "Installing what is compared with in .tools/peers"
+	@UV_PROJECT_ENVIRONMENT=.tools/peers $(UV) sync --frozen --quiet --compile-bytecode --only-group bench --python $(PYTHON)
+	@touch $@
+
+bench: setup ## Measure (ONLY=name for one); prints a table and writes bench/results.json
+	@$(MAKE) --no-print-directory .tools/peers/.synced || echo "Peers could not be installed: their lines will say so"
+	@.venv/bin/python -m bench $(addprefix --only ,$(ONLY))
 
 clean: ## Remove what was installed and every local stack's state
 	@.venv/bin/territoriale local down --json > /dev/null 2>&1 || true

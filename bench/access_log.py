@@ -8,22 +8,22 @@ every 4 MB the state is taken, as if it were stored.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench.results import Result, at_least, at_most, show, told
+from bench.memory import at_1gb, peak_mb
+from bench.progress import say
+from bench.results import Result, figure, show
 from services.collector.access_log import AccessLog, Connection, Establishment
 from tests.support.access_logs import Site, host_first, traffic
 
-LINES_GOAL = 150_000
-MEMORY_GOAL_MB = 80
 BLOCK = 256 * 1024
 COMMIT_BYTES = 4 * 1024 * 1024
 UAIS = ("0750001U", "0750002V", "0750003W")
@@ -43,12 +43,12 @@ def write_log(path: Path, wanted: int) -> None:
             written, day = written + len(hits), day + 1
 
 
-def read_log(path: Path) -> dict[str, float]:
-    """Read a log in blocks, as the agent does; seconds of processor time, kilobytes of peak memory."""
+def read_log(path: Path) -> dict[str, Any]:
+    """Read a log in blocks, as the agent does; seconds of processor time, peak memory in MB after each taking of the state."""
     log = AccessLog([Establishment(uai) for uai in UAIS], SECRET)
     now = (START + timedelta(days=3650)).timestamp()
     lines = calls = connections = state = since = 0
-    rest, start = b"", time.process_time()
+    rest, peaks, start = b"", list[float](), time.process_time()
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK):
             *whole, rest = (rest + block).split(b"\n")
@@ -57,13 +57,13 @@ def read_log(path: Path) -> dict[str, float]:
             connections += sum(isinstance(fact, Connection) for fact in facts)
             if since >= COMMIT_BYTES:
                 state, since = max(state, len(log.state())), 0
+                peaks.append(peak_mb())
     seconds = time.process_time() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "lines": lines,
         "calls": calls,
         "seconds": seconds,
-        "memory": memory,
+        "peaks": [*peaks, peak_mb()],
         "connections": connections,
         "state": state,
     }
@@ -73,14 +73,17 @@ def measure(lines: int) -> list[Result]:
     """Figures as `bench/results.json` lists them."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "access.log")
+        say(f"writing a log of {lines:,} lines")
         _by_itself("--write", path, "--lines", str(lines))
+        megabytes = Path(path).stat().st_size / 1e6
+        say(f"reading {megabytes:.0f} MB")
         found = json.loads(_by_itself("--read", path))
-    rate, memory = found["lines"] / found["seconds"], found["memory"] / 1024
     return [
-        at_least("access_log.lines", round(rate), "lines/s", LINES_GOAL),
-        at_most("access_log.memory", round(memory), "MB", MEMORY_GOAL_MB),
-        told("access_log.state", round(found["state"] / 1000), "kB"),
-        told("access_log.calls", round(100 * found["calls"] / found["lines"]), "% of lines"),
+        figure("access_log.lines", round(found["lines"] / found["seconds"]), "lines/s"),
+        figure("access_log.memory", found["peaks"][-1], "MB"),
+        figure("access_log.memory_at_1gb", at_1gb(found["peaks"], megabytes), "MB"),
+        figure("access_log.state", round(found["state"] / 1000), "kB"),
+        figure("access_log.calls", round(100 * found["calls"] / found["lines"]), "% of lines"),
     ]
 
 
@@ -90,7 +93,9 @@ def _by_itself(*arguments: str) -> str:
 
 
 @click.command()
-@click.option("--lines", default=1_000_000, show_default=True, help="Lines of the log that is drawn.")
+@click.option(
+    "--lines", default=1_000_000, show_default=True, help="Lines of the log that is drawn; about 4,000,000 make 1 GB."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option("--write", type=click.Path(path_type=Path), hidden=True)
 @click.option("--read", type=click.Path(path_type=Path), hidden=True)

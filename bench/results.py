@@ -1,37 +1,65 @@
-"""A figure, what was aimed at, and how both are shown: the same shape in every bench and in results.json."""
+"""A figure, what was aimed at, and how both are shown: the same shape in every bench and in results.json.
+
+Aims are data, in goals.toml: a bench gives a name, a value and a unit, and nothing else.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import TypedDict
 
 import click
+import msgspec
+
+GOALS = Path(__file__).with_name("goals.toml")
 
 
 class Result(TypedDict):
-    """One line of results.json; `goal` is None where a figure is only told."""
+    """One line of results.json; `goal` is None where a figure is only told, `value` where it could not be measured."""
 
     name: str
-    value: float
+    value: float | None
     unit: str
     goal: float | None
     ok: bool
 
 
-def at_least(name: str, value: float, unit: str, goal: float) -> Result:
-    """A figure that should be no smaller than its goal."""
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "ok": value >= goal}
+class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An aim: `at` says whether `goal` is the least or the most that will do; `says` is what it means, in a sentence."""
+
+    unit: str
+    goal: int | float
+    at: str
+    says: str
+
+    def is_met(self, value: float) -> bool:
+        return value >= self.goal if self.at == "least" else value <= self.goal
 
 
-def at_most(name: str, value: float, unit: str, goal: float) -> Result:
-    """A figure that should be no greater than its goal."""
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "ok": value <= goal}
+@cache
+def goals() -> Mapping[str, Goal]:
+    """Every aim, by the name of its figure."""
+    return msgspec.convert(tomllib.loads(GOALS.read_text("utf-8")), dict[str, Goal])
 
 
-def told(name: str, value: float, unit: str) -> Result:
-    """A figure without a goal."""
-    return {"name": name, "value": value, "unit": unit, "goal": None, "ok": True}
+def figure(name: str, value: float, unit: str) -> Result:
+    """A measured figure, judged if it has a goal; ValueError where the goal is in another unit."""
+    goal = goals().get(name)
+    if goal is None:
+        return {"name": name, "value": value, "unit": unit, "goal": None, "ok": True}
+    if goal.unit != unit:
+        raise ValueError(f"{name} is measured in {unit} and aimed at in {goal.unit}")
+    return {"name": name, "value": value, "unit": unit, "goal": goal.goal, "ok": goal.is_met(value)}
+
+
+def absent(name: str, why: str) -> Result:
+    """A figure that could not be measured: no value, and the reason where the unit stands."""
+    goal = goals()[name].goal if name in goals() else None
+    return {"name": name, "value": None, "unit": f"not run: {why}", "goal": goal, "ok": False}
 
 
 def show(results: Iterable[Result], *, as_json: bool) -> None:
@@ -40,5 +68,12 @@ def show(results: Iterable[Result], *, as_json: bool) -> None:
         click.echo(json.dumps(list(results)))
         return
     for each in results:
-        goal = "" if each["goal"] is None else f"  goal {each['goal']:,}{'' if each['ok'] else '  missed'}"
-        click.echo(f"{each['name']:32}{each['value']:>14,} {each['unit']:12}{goal}")
+        value = "–" if each["value"] is None else f"{each['value']:,}"
+        click.echo(f"{each['name']:44}{value:>14} {each['unit']:12}{_judgement(each)}".rstrip())
+
+
+def _judgement(result: Result) -> str:
+    if result["goal"] is None:
+        return ""
+    sign = {"least": "≥", "most": "≤"}[goals()[result["name"]].at]
+    return f"  {sign} {result['goal']:,}{'' if result['ok'] else '  missed'}"

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,9 +62,9 @@ def locked_jars(lock: Path = LOCK) -> list[Jar]:
     return [Jar(d.groupId, d.artifactId, d.version, d.sha256 or "") for d in LockFile.load(lock).dependencies]
 
 
-def lock_digest() -> str:
+def lock_digest(lock: Path = LOCK) -> str:
     """Names everything that depends on the exact jars."""
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
 
 
 def repository() -> Path:
@@ -72,27 +72,27 @@ def repository() -> Path:
     return cache_folder() / "maven"
 
 
-def jar_paths() -> list[Path]:
+def jar_paths(lock: Path = LOCK) -> list[Path]:
     """Where the jars of the lock lie, fetched or not."""
-    return [repository() / jar.path for jar in locked_jars()]
+    return [repository() / jar.path for jar in locked_jars(lock)]
 
 
-def _mark() -> Path:
+def _mark(lock: Path) -> Path:
     """Its presence says that this lock's jars were fetched and verified."""
-    return repository() / f".verified-{lock_digest()}"
+    return repository() / f".verified-{lock_digest(lock)}"
 
 
-def jars_are_here() -> bool:
-    return _mark().exists()
+def jars_are_here(lock: Path = LOCK) -> bool:
+    return _mark(lock).exists()
 
 
-def fetch_jars(say: Progress = lambda _: None) -> list[Path]:
+def fetch_jars(say: Progress = lambda _: None, lock: Path = LOCK) -> list[Path]:
     """Every jar of the lock on this disk, verified; fetches those that are missing."""
-    if not jars_are_here():
+    if not jars_are_here(lock):
         with _one_at_a_time():
-            _fetch_missing(locked_jars(), say)
-            _mark().touch()
-    return jar_paths()
+            _fetch_missing(locked_jars(lock), say)
+            _mark(lock).touch()
+    return jar_paths(lock)
 
 
 def _fetch_missing(jars: list[Jar], say: Progress) -> None:
@@ -201,11 +201,11 @@ def _maven() -> MavenContext:
     return MavenContext(repo_cache=repository(), timeout=TIMEOUT_S)
 
 
-def relock() -> int:
-    """Resolve `WANTED` again and rewrite the lock; returns the number of jars."""
+def relock(wanted: Sequence[str] = WANTED, lock: Path = LOCK) -> int:
+    """Resolve `wanted` again and rewrite the lock; returns the number of jars."""
     from jgo.env import LockFile
 
     context = _maven()
-    given, brought = context.resolver.resolve([context.create_dependency(wanted) for wanted in WANTED])
-    LockFile.from_resolved_dependencies(given + [d for d in brought if d.scope in ("compile", "runtime")]).save(LOCK)
-    return len(locked_jars())
+    given, brought = context.resolver.resolve([context.create_dependency(each) for each in wanted])
+    LockFile.from_resolved_dependencies(given + [d for d in brought if d.scope in ("compile", "runtime")]).save(lock)
+    return len(locked_jars(lock))
