@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -40,20 +40,21 @@ class PublishedTable(msgspec.Struct, frozen=True):
     columns: list[PublishedColumn]
 
 
-class PublishedWidget(msgspec.Struct, frozen=True):
-    """A widget of the page's summary."""
+class Named(msgspec.Struct, frozen=True):
+    """Something by its name in the API and what it is called on a screen: a widget, a chart, a window, a state."""
 
     id: str
     label: str
 
 
 class PublishedMenu(msgspec.Struct, frozen=True):
-    """One menu: its summary's widgets and its tables."""
+    """One menu: its summary's widgets, its charts and its tables."""
 
     id: str
     label: str
     by: By
-    widgets: list[PublishedWidget]
+    widgets: list[Named]
+    series: list[Named]
     tables: list[PublishedTable]
 
 
@@ -69,6 +70,8 @@ class CatalogueAnswer(msgspec.Struct, frozen=True):
     version: int
     language: Language
     menus: list[PublishedMenu]
+    windows: list[Named]
+    states: list[Named]
     levels: list[PublishedLevel]
     definitions: dict[str, Definition]
 
@@ -78,17 +81,23 @@ def published(may_see: MaySee, language: Language = "fr") -> CatalogueAnswer:
     menus = [menu for page in CATALOGUE.pages.values() if (menu := _menu(page, may_see))]
     seen = {definition.id: definition for page in CATALOGUE.pages for definition in _cards(page, may_see, language)}
     levels = [PublishedLevel(level.id, level.group, level.label) for level in CATALOGUE.levels.values()]
-    return CatalogueAnswer(CATALOGUE.version, language, menus, levels, seen)
+    windows, states = _named(CATALOGUE.screens.windows), _named(CATALOGUE.screens.states)
+    return CatalogueAnswer(CATALOGUE.version, language, menus, windows, states, levels, seen)
+
+
+def _named(labels: Mapping[str, str]) -> list[Named]:
+    return [Named(*item) for item in labels.items()]
 
 
 def _menu(page: Page, may_see: MaySee) -> PublishedMenu | None:
     tables = [_table(table, columns) for table, columns in _seen(page.id, may_see)]
     widgets = [
-        PublishedWidget(widget.id, widget.label)
+        Named(widget.id, widget.label)
         for widget in page.widgets
         if any(may_see(cell.column) for line in widget.lines for cell in line.cells.values())
     ]
-    return PublishedMenu(page.id, page.label, page.by, widgets, tables) if tables or widgets else None
+    seen = tables or widgets
+    return PublishedMenu(page.id, page.label, page.by, widgets, _named(page.series), tables) if seen else None
 
 
 def _seen(page: str, may_see: MaySee) -> Iterable[tuple[Table, list[Column]]]:

@@ -12,7 +12,8 @@ Written by `territoriale catalogue --reference` from `contracts/catalogue/`; a t
 
 A first year *Y* is the school year that begins on 1 September of *Y*; *A–B* means that from *A* to *B* a component was missing (`partial`).
 Who: *authority* and establishment see it, or the *establishment* alone (and an authority that is joint controller for it).
-Origin: *observed* in a journal, *presumed* from an access log, *declared* in a census. Why totals may differ from one page to another: [totals.md](totals.md)."""
+Origin: *observed* in a journal, *presumed* from an access log, *declared* in a census.
+Why totals may differ from one page to another: [totals.md](totals.md)."""
 _BY = {
     "window": "by window",
     "past-days": "by window, as far as its days are over",

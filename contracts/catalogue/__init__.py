@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from contracts.catalogue.definitions import Definitions
+    from contracts.catalogue.pages import Pages
 
 __all__ = [
     "CATALOGUE",
@@ -116,11 +117,16 @@ class Catalogue:
         return read_tables(self)
 
     @cached_property
-    def pages(self) -> dict[str, Page]:
-        """Every menu by id, in order."""
+    def screens(self) -> Pages:
+        """Menus, and how windows and states are called on screens."""
         from contracts.catalogue.pages import read_pages  # noqa: PLC0415 - as above
 
         return read_pages(self.tables)
+
+    @property
+    def pages(self) -> dict[str, Page]:
+        """Every menu by id, in order."""
+        return self.screens.pages
 
     @cached_property
     def definitions(self) -> Definitions:

@@ -197,12 +197,13 @@ class WidgetShape(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A menu of the console and the widgets of its summary."""
+    """A menu of the console, the widgets of its summary and its charts (their names in the API, with labels)."""
 
     id: str
     label: str
     by: By
     widgets: tuple[WidgetShape, ...]
+    series: dict[str, str] = {}
 
     @property
     def columns(self) -> tuple[Column, ...]:

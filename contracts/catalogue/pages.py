@@ -26,21 +26,31 @@ class _Page(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     label: str
     widgets: list[_Widget]
+    series: dict[str, str] = {}
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    windows: dict[str, str]
+    states: dict[str, str]
     page: list[_Page]
 
 
-def read_pages(tables: Mapping[str, Table]) -> dict[str, Page]:
-    """Every menu by id, in the order of the file."""
-    pages = msgspec.convert(toml_of("pages.toml"), _File).page
-    return {page.id: _page(page, tables) for page in pages}
+class Pages(msgspec.Struct, frozen=True):
+    """Every menu by id, in order, and what the names of windows and states read like on a screen."""
+
+    pages: dict[str, Page]
+    windows: dict[str, str]
+    states: dict[str, str]
+
+
+def read_pages(tables: Mapping[str, Table]) -> Pages:
+    file = msgspec.convert(toml_of("pages.toml"), _File)
+    return Pages({page.id: _page(page, tables) for page in file.page}, file.windows, file.states)
 
 
 def _page(page: _Page, tables: Mapping[str, Table]) -> Page:
     widgets = tuple(_widget(widget, tables[widget.table]) for widget in page.widgets)
-    return Page(page.id, page.label, tables[widgets[0].table].by, widgets)
+    return Page(page.id, page.label, tables[widgets[0].table].by, widgets, page.series)
 
 
 def _widget(widget: _Widget, table: Table) -> WidgetShape:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 from httpx import AsyncClient
 
+from contracts.answers import State
 from contracts.catalogue import CATALOGUE
 from contracts.published_catalogue import CatalogueAnswer, published
 from contracts.scope import Sight
 from services.gateway.catalogue import sees
+from services.gateway.parameters import WINDOWS
 from services.identity.scope import WIDGETS
 from tests.services.aggregator.query.ledger import scope, visible
 
@@ -71,6 +75,16 @@ def test_levels_share_a_card_and_cards_speak_english_on_demand():
         english.definitions["scolarite.niveaux.quizzes"].text == "Quizzes created by teachers. Counted level by level."
     )
     assert len(english.definitions) < sum(len(table.columns) for table in CATALOGUE.tables.values()) / 4
+
+
+def test_windows_states_and_charts_have_their_names():
+    answer = told(scope().sight)
+    assert [window.id for window in answer.windows] == list(WINDOWS)
+    assert {state.id for state in answer.states} == set(get_args(State))
+    assert {menu.id: [chart.id for chart in menu.series] for menu in answer.menus} == {
+        "accueil": [],
+        "connexions": ["daily", "hourly"],
+    }
 
 
 @pytest.mark.connected
