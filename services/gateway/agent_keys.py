@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,16 +21,26 @@ from services.gateway.rights_watch import RightsWatch
 from services.gateway.upstream import IdentityClient
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{86}==", re.ASCII)
+HELD_SECONDS = 30.0
+"""Keys are asked again after this even if nothing seems to change: a registry restored from a backup has a lower version."""
 
 
 class AgentKeys:
     """Every request compares the version of rights, so that a key that was revoked opens nothing at the next."""
 
-    def __init__(self, identity: IdentityClient, watch: RightsWatch, clock: Clock) -> None:
+    def __init__(
+        self,
+        identity: IdentityClient,
+        watch: RightsWatch,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._identity = identity
         self._watch = watch
         self._clock = clock
+        self._monotonic = monotonic
         self._version = -1
+        self._held_until = 0.0
         self._keys: dict[str, list[tuple[AgentKey, Ed25519PublicKey]]] = {}
         self._asking = asyncio.Lock()
 
@@ -39,12 +51,16 @@ class AgentKeys:
         return [public for key, public in self._keys.get(agent, ()) if key.valid_at(now)]
 
     async def _keep_up(self, version: int) -> None:
-        if self._version >= version:
+        if self._holds(version):
             return
         async with self._asking:
-            if self._version < version:
+            if not self._holds(version):
+                asked_at = self._monotonic()
                 ring = await self._identity.keys()
-                self._keys, self._version = _indexed(ring), ring.version
+                self._keys, self._version, self._held_until = _indexed(ring), ring.version, asked_at + HELD_SECONDS
+
+    def _holds(self, version: int) -> bool:
+        return self._version >= version and self._monotonic() < self._held_until
 
 
 def _indexed(ring: KeyRing) -> dict[str, list[tuple[AgentKey, Ed25519PublicKey]]]:

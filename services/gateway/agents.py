@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from redis.asyncio import Redis
 
 from contracts.fleet import MAX_FLEET_BYTES, Hello, HelloAnswer
@@ -14,7 +15,9 @@ from services.gateway.agent_keys import AgentKeys, agent_of, check_signature, si
 from services.gateway.bodies import read_body
 from services.gateway.config import GatewaySettings
 from services.gateway.errors import AnsweredError, BadSignatureError
+from services.gateway.figures import establishments_asked
 from services.gateway.gate import reader_of
+from services.gateway.parameters import Parameters
 from services.gateway.penalties import Penalties, network_of
 from services.gateway.rate import RateLimit
 from services.gateway.readers import Reader
@@ -87,9 +90,9 @@ class Agents:
         await self._rate.count(f"agent:{agent}")
         return agent, signature, body
 
-    async def statuses(self, reader: Reader) -> bytes:
-        """How the agents of the reader's establishments are."""
-        found = await self._identity.agents(tuple(sorted(reader.uais)))
+    async def statuses(self, uais: Iterable[str]) -> bytes:
+        """How the agents of these establishments are."""
+        found = await self._identity.agents(tuple(sorted(uais)))
         told = await self._query.standing(tuple(each.agent for each in found.agents))
         last = {each.agent: each.last_report for each in told}
         return _encode([each.with_report(last.get(each.agent), found.silent_before) for each in found.agents])
@@ -119,9 +122,11 @@ def agents_router(agents: Agents) -> APIRouter:
         return Response(status_code=204)
 
     @router.get("/agents", summary="How agents are", **answered("AgentList"))
-    async def agent_list(reader: Annotated[Reader, Depends(reader_of)]) -> Response:
-        """One entry per agent that has a grant for an establishment of the perimeter."""
-        return _json(await agents.statuses(reader))
+    async def agent_list(
+        asked: Annotated[Parameters, Query()], reader: Annotated[Reader, Depends(reader_of)]
+    ) -> Response:
+        """One entry per agent that has a grant for an establishment asked about, or of the perimeter."""
+        return _json(await agents.statuses(establishments_asked(asked, reader) or reader.uais))
 
     return router
 

@@ -68,7 +68,7 @@ async def summary(page: str, asked: Annotated[WindowParameters, Query()], reader
         page=page,
         window=asked.window,
         school_year=asked.school_year,
-        establishments=_establishments(asked, reader),
+        establishments=establishments_asked(asked, reader),
     )
     return _ready(await ask.ask("/internal/summaries", question))
 
@@ -88,7 +88,7 @@ async def hourly(asked: Annotated[Parameters, Query()], reader: Caller, ask: Ask
 @router.get("/freshness", responses=documented("FreshnessList"), summary="Until when each source was observed")
 async def freshness(asked: Annotated[Parameters, Query()], reader: Caller, ask: Ask) -> Response:
     """One line per establishment and reported family."""
-    question = FreshnessQuestion(scope=reader.scope, establishments=_establishments(asked, reader))
+    question = FreshnessQuestion(scope=reader.scope, establishments=establishments_asked(asked, reader))
     return _ready(await ask.ask("/internal/freshness", question))
 
 
@@ -101,7 +101,7 @@ def _table_question(table: str, asked: TableParameters, reader: Reader) -> Table
         window=asked.window,
         school_year=asked.school_year,
         display=asked.display,
-        establishments=_establishments(asked, reader),
+        establishments=establishments_asked(asked, reader),
         sort=asked.sort,
         search=asked.search,
         columns=asked.columns,
@@ -110,10 +110,10 @@ def _table_question(table: str, asked: TableParameters, reader: Reader) -> Table
 
 
 def _series_question(asked: Parameters, reader: Reader) -> SeriesQuestion:
-    return SeriesQuestion(scope=reader.scope, establishments=_establishments(asked, reader))
+    return SeriesQuestion(scope=reader.scope, establishments=establishments_asked(asked, reader))
 
 
-def _establishments(asked: Parameters, reader: Reader) -> tuple[str, ...]:
+def establishments_asked(asked: Parameters, reader: Reader) -> tuple[str, ...]:
     """The UAIs asked for, once each; one outside the scope is as unknown as one that does not exist."""
     uais = tuple(dict.fromkeys(uai.strip().upper() for uai in asked.establishment))
     if not reader.uais.issuperset(uais):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from chassis.kafka import TopicSpec, ensure_topics, lag, partitions_of
+from chassis.kafka import Deliveries, NotDeliveredError, TopicSpec, ensure_topics, lag, partitions_of
 
 pytestmark = pytest.mark.connected
 
@@ -34,3 +35,49 @@ async def test_lag_is_what_a_group_has_not_committed(kafka):
     await consumer.commit()
     await consumer.stop()
     assert await lag(kafka, group, topic) == 1
+
+
+def deliveries(bootstrap: str, within_seconds: float = 20.0) -> Deliveries:
+    return Deliveries(bootstrap, "test", within_seconds=within_seconds, max_request_bytes=1_000_000)
+
+
+async def read_all(bootstrap: str, topic: str, count: int) -> list[bytes]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(30):
+            return [(await consumer.getone()).value for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_many_deliver_at_once_by_one_producer(kafka):
+    topic = f"topic-{uuid4().hex}"
+    await ensure_topics(kafka, [TopicSpec(topic, partitions=1)])
+    sending = deliveries(kafka)
+    values = [str(number).encode() for number in range(50)]
+    await asyncio.gather(*(sending.deliver(topic, value, key=b"k") for value in values))
+    await sending.close()
+    assert sorted(await read_all(kafka, topic, 50)) == sorted(values)
+
+
+async def test_a_producer_that_failed_is_replaced_for_everybody(kafka):
+    """aiokafka's idempotent producer, once out of order, refuses every message for ever."""
+    topic = f"topic-{uuid4().hex}"
+    await ensure_topics(kafka, [TopicSpec(topic, partitions=1)])
+    sending = deliveries(kafka)
+    await sending.deliver(topic, b"before", key=b"k")
+    assert sending._producer
+    await sending._producer.stop()
+    failures = await asyncio.gather(
+        *(sending.deliver(topic, b"lost", key=b"k") for _ in range(3)), return_exceptions=True
+    )
+    assert any(isinstance(failure, NotDeliveredError) for failure in failures)
+    await sending.deliver(topic, b"after", key=b"k")
+    await sending.close()
+    assert (await read_all(kafka, topic, 2))[0] == b"before"
+
+
+async def test_a_broker_that_is_away_is_told_in_time(free_port):
+    with pytest.raises(NotDeliveredError, match="did not take"):
+        await deliveries(f"127.0.0.1:{free_port()}", within_seconds=0.5).deliver("topic", b"x", key=b"k")

@@ -116,6 +116,9 @@ def test_refusals_of_the_registry_are_one_sentence(registry):
         (("territory", "add", "D 86", "--name", "x", "--zone", "UTC"), None, "invalid_id"),
         (("territory", "add", "d086", "--name", "x", "--zone", "Moon"), None, "invalid_zone"),
         (("grant", "add", "agent-1", A, "telepathy"), None, "unknown_family"),
+        (("invite", "agent", "site-1", "--grant", f"{A}"), None, "invalid_grant"),
+        (("invite", "agent", "Site 1", "--grant", f"{A}:web"), None, "invalid_id"),
+        (("invite", "agent", "site-1", "--uai", A), None, "--uai and --source go together"),
         (("agent", "key", "agent-1", "-"), "not a key", "invalid_key"),
         (("import", "-"), "{", "invalid_file"),
     ],
@@ -172,3 +175,96 @@ def test_every_command_has_help(run):
             result = run(*words, "--help")
             assert result.exit_code == 0
             assert "Usage:" in result.stdout
+
+
+@pytest.mark.connected
+def test_an_agent_is_invited_watched_asked_and_revoked(registry):
+    done(registry("import", "-", stdin=json.dumps({**territory(A, B), "agent": None, "grants": []})))
+    made = json.loads(done(registry("invite", "agent", "site-1", "--grant", f"{A}:journal:2026-09-01", "--json")))
+    assert (made["agent"], made["uncollected"]) == ("site-1", [])
+    assert len(made["code"]) == 29
+    other = done(registry("invite", "agent", "site-2", "--uai", A, "--uai", B, "--source", "census", "--hours", "1"))
+    assert "code (shown once)" in other
+    listed = json.loads(done(registry("invite", "list", "--json")))
+    assert [(each["agent"], each["state"]) for each in listed] == [("site-1", "open"), ("site-2", "open")]
+    assert made["code"] not in done(registry("invite", "list")) + json.dumps(listed)
+    done(registry("invite", "revoke", made["id"]))
+    assert json.loads(done(registry("invite", "list", "--json")))[0]["state"] == "revoked"
+    assert refused(registry("invite", "revoke", "nothing"), "unknown_invitation")
+
+    done(registry("agent", "key", "site-1", "-", stdin=KEY))
+    assert "site-1, site-2" in done(registry("agent", "resend", "--all", "--since", "2026-10-01"))
+    assert "site-1" in done(registry("agent", "resend", "site-1", "--since", "2026-10-01"))
+    assert refused(registry("agent", "resend", "--since", "2026-10-01"), "name agents, or --all")
+    assert refused(registry("agent", "resend", "nobody", "--since", "2026-10-01"), "unknown_agent")
+    first, second = json.loads(done(registry("agent", "list", "--json")))
+    assert (first["silent"], first["revoked"], first["keys"][0]["public_key"]) == (True, False, KEY)
+    assert (second["silent"], second["revoked"], second["keys"]) == (False, True, [])
+    shown = done(registry("agent", "list"))
+    assert "!! silent" in shown
+    assert "hello never" in shown
+    assert "1 keys ended" in done(registry("agent", "revoke", "site-1"))
+    assert json.loads(done(registry("agent", "list", "--json")))[0]["revoked"]
+    assert refused(registry("agent", "revoke", "nobody"), "unknown_agent")
+
+
+@pytest.mark.connected
+def test_an_invitation_without_convention_says_so(registry):
+    done(registry("import", "-", stdin=json.dumps({**territory(A, B), "agent": None, "grants": []})))
+    done(registry("convention", "end", A, "--territory", "d086"))
+    result = registry("invite", "agent", "site-1", "--uai", A, "--source", "journal", "--json")
+    assert result.exit_code == 0
+    assert f"{A} has no convention in force" in result.stderr
+    assert json.loads(result.stdout)["uncollected"] == [A]
+    assert refused(registry("invite", "agent", "site-3"), "nothing_to_grant")
+    assert refused(registry("invite", "agent", "site-3", "--grant", "0860001J:web"), "unknown_establishment")
+
+
+@pytest.mark.connected
+def test_last_reports_are_asked_of_the_query_api(registry, monkeypatch, free_port):
+    done(registry("import", "-", stdin=json.dumps(territory(A))))
+    monkeypatch.setenv("TERRITORIALE_QUERY_URL", f"http://127.0.0.1:{free_port()}")
+    result = registry("agent", "list", "--json")
+    assert result.exit_code == 0
+    assert "the query API does not answer" in result.stderr
+    assert json.loads(result.stdout)[0]["last_report"] is None
+
+
+@pytest.mark.connected
+def test_an_agent_is_replaced_in_mid_month(registry):
+    done(registry("import", "-", stdin=json.dumps(territory(A))))
+    done(registry("agent", "add", "agent-2"))
+    done(registry("grant", "move", "agent-1", "agent-2", A, "web", "people", "--on", "2026-11-16"))
+    grants = {(g["family"], g["agent"]): (g["from"], g["to"]) for g in _grants(registry, A)}
+    assert grants["web", "agent-1"] == grants["people", "agent-1"] == (None, "2026-11-15")
+    assert grants["web", "agent-2"] == grants["people", "agent-2"] == ("2026-11-16", None)
+    assert grants["software", "agent-1"] == (None, None)
+
+    done(registry("grant", "move", "agent-1", "agent-2", A, "--on", "2026-11-20"))
+    grants = {(g["family"], g["agent"]): (g["from"], g["to"]) for g in _grants(registry, A)}
+    assert grants["software", "agent-2"] == ("2026-11-20", None)
+    assert grants["web", "agent-1"] == (None, "2026-11-15")
+
+    done(registry("grant", "move", "agent-2", "agent-1", A, "web", "--on", "2026-11-01"))
+    back = [(g["from"], g["to"]) for g in _grants(registry, A) if (g["family"], g["agent"]) == ("web", "agent-1")]
+    assert sorted(back, key=str) == [("2026-11-16", None), (None, "2026-11-15")]
+    assert refused(registry("grant", "move", "agent-2", "agent-1", A, "web", "--on", "2026-11-01"), "unknown_grant")
+    assert refused(registry("grant", "move", "agent-1", "nobody", A, "web", "--on", "2026-11-01"), "unknown_agent")
+
+
+@pytest.mark.connected
+def test_a_grant_given_by_mistake_is_removed(registry):
+    done(registry("import", "-", stdin=json.dumps(territory(A))))
+    done(registry("grant", "remove", "agent-1", A, "web"))
+    assert "web" not in {grant["family"] for grant in _grants(registry, A)}
+    assert refused(registry("grant", "remove", "agent-1", A, "web"), "unknown_grant")
+    for first, last in (("2026-09-01", "2026-09-30"), ("2026-10-01", "2026-10-31")):
+        done(registry("grant", "add", "agent-1", A, "web", "--from", first, "--to", last))
+    assert refused(registry("grant", "remove", "agent-1", A, "web"), "2 such grants")
+    done(registry("grant", "remove", "agent-1", A, "web", "--from", "2026-10-01"))
+    assert [grant["from"] for grant in _grants(registry, A) if grant["family"] == "web"] == ["2026-09-01"]
+
+
+def _grants(registry: Callable[..., Result], uai: str) -> list[dict[str, str | None]]:
+    found: list[dict[str, str | None]] = json.loads(done(registry("grant", "list", "--uai", uai, "--json")))
+    return found
