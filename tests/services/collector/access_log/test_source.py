@@ -122,13 +122,15 @@ def test_read_in_pieces_restarted_and_rotated_it_says_the_same(make_school: Call
 
 @pytest.mark.parametrize("budget", [1, 2**40])
 def test_the_fronts_of_a_farm_are_read_as_one(make_school: Callable[..., School], budget: int) -> None:
-    """Each request on any of three fronts: sessions whose calls lie in several files are whole."""
+    """Each request on any of three fronts, each of which writes as it likes: sessions whose calls lie in several files are whole."""
     hits, expected, _ = made(9)
     draw = random.Random(9)
     school = make_school(sources=LOG)
-    fronts: list[list[bytes]] = [[], [], []]
+    forms = (host_first, nginx_json, iis)
+    fronts: list[list[bytes]] = [[], [], [*HEADER]]
     for hit in hits:
-        draw.choice(fronts).append(host_first(hit))
+        front = draw.randrange(3)
+        fronts[front].append(forms[front](hit))
     for number, lines in enumerate(fronts):
         write(school.folder / f"access-{number}.log{'.gz' if number == 1 else ''}", lines)
     school.read(budget=budget)
@@ -358,3 +360,57 @@ def test_a_rule_that_was_corrected_holds_for_what_was_counted_too(school: School
     )
     recount(corrected, school.store, START.date(), AgentClock(school.now))
     assert school.counts("web", "day", START.date().isoformat()) == {"eleve.web.unknown": 0, "eleve.web.direct": 1}
+
+
+# --- files that come and go
+
+
+def test_a_file_that_appears_late_is_read_from_its_beginning(school: School) -> None:
+    hits, expected, _ = made(5)
+    half = len(hits) // 2
+    write(school.folder / "access.log", [host_first(hit) for hit in hits[half:]])
+    school.read(to_the_end=False)
+    write(school.folder / "access.log.1", [host_first(hit) for hit in hits[:half]])
+    school.read()
+    whole, found = sum(expected.values()), sum(days(school).values())
+    assert whole - 20 < found <= whole, "only sessions over the cut may be lost"
+
+
+def test_none_yet_is_told_and_read_once_it_is_there(school: School) -> None:
+    school.read()
+    assert school.service.problems == ["access*: no such file"]
+    write(school.folder / "access.log", [host_first(hit) for hit in session(START)])
+    assert days(school.read()) == {("2026-10-24", "eleve.web.unknown"): 1}
+    assert school.service.problems == []
+
+
+def test_a_file_unreadable_for_a_while_is_told_and_read_on(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(school.folder / "access.log", [host_first(hit) for hit in session(START)])
+    write(school.folder / "access-other.log", [host_first(hit) for hit in session(START, number=78)])
+    school.read()
+    opened = Path.open
+
+    def refused(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(self, *args, **kwargs)
+
+    lines = [host_first(hit) + b"\n" for hit in session(START + timedelta(hours=1), number=79)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refused)
+        with opened(path, "ab") as file:
+            file.writelines(lines)
+        write(school.folder / "access-late.log", [host_first(hit) for hit in session(START, number=80)])
+        assert days(school.read()) == {("2026-10-24", "eleve.web.unknown"): 3}
+        assert school.service.problems == [f"{path}: Permission denied"]
+    assert days(school.read()) == {("2026-10-24", "eleve.web.unknown"): 4}
+    assert school.service.problems == []
+
+
+def test_copied_and_truncated_while_it_is_read(school: School) -> None:
+    path = write(school.folder / "access.log", [host_first(hit) for n in range(40) for hit in session(START, number=n)])
+    school.service.turn(school.now, budget=1, to_the_end=False)
+    (school.folder / "access.log.1").write_bytes(path.read_bytes())
+    write(path, [host_first(hit) for hit in session(START + timedelta(minutes=1), number=99)])
+    school.read()  # what was read of it before, and its copy
+    assert days(school.read()) == {("2026-10-24", "eleve.web.unknown"): 41}
