@@ -6,11 +6,9 @@ facts = log.read(lines, file="7f3a", now=now)   # or, at the end of the files: l
 """
 
 from services.collector.access_log.facts import Access, Connection, Fact, Reason, SetAside
-from services.collector.access_log.interleaving import interleave
 from services.collector.access_log.log import AccessLog, UnreadableStateError
 from services.collector.access_log.places import Establishment, HostOfTwoError
 from services.collector.access_log.rules import Rules, Years, load_rules, load_years
-from services.collector.access_log.stamps import instant_of
 
 __all__ = [
     "Access",
@@ -24,8 +22,6 @@ __all__ = [
     "SetAside",
     "UnreadableStateError",
     "Years",
-    "instant_of",
-    "interleave",
     "load_rules",
     "load_years",
 ]

@@ -42,7 +42,7 @@ class UnreadableStateError(CollectorError):
 class State(msgspec.Struct, array_like=True):
     """All that is kept between two readings. Addresses and user agents are in it as keyed digests, for two minutes or so.
 
-    Session numbers and orders stand in it as the log has them: they say nothing without the server's own memory.
+    Session numbers stand in it as the log has them: they say nothing without the server's own memory.
     """
 
     version: int = STATE_VERSION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from services.collector.access_log.rules import Years
 
 MOST_SESSIONS = 200_000
-"""Sessions open at once in one source, some 60 MB. The largest hosting site stays below; a flood of openings that a server
-answers does not, and then the session longest without a call is closed before its time: its later calls are without session.
+"""Sessions open at once in one source: at most some 130 MB, part of it while the state is written. The largest hosting site
+stays below; a flood of openings that a server answers does not, and then the session longest without a call is closed before
+its time: its later calls are without session.
 """
+ORDER_BYTES = 8
+"""Of a digest that stands for an order: one session's few are only told apart."""
 
 TIDYING = 60
 """Seconds of the log's time between two looks at what is over: it may be forgotten a little later than it is over."""
@@ -30,14 +34,14 @@ Key = tuple[str, int, bytes]
 
 
 class Session(msgspec.Struct, gc=False, array_like=True):
-    """An open session. `orders` are those answered 200 so far; None once the session is counted, as whatever it is."""
+    """An open session. `orders`: digests of those answered 200 so far, in a row; None once it is counted, as whatever it is."""
 
     uai: str
     opened: int
     last: int
     mobile: bool
     access: Access
-    orders: list[bytes] | None
+    orders: bytes | None
 
 
 class SessionsState(msgspec.Struct, array_like=True):
@@ -110,7 +114,7 @@ class Sessions:
             facts.append(SetAside("other_host", at, None, opening.host))
             return
         access = self._access(at, opening, place.uai, cas=place.cas)
-        session = Session(place.uai, at, at, opening.mobile, access, [self._years.at(at).opening_order.encode()])
+        session = Session(place.uai, at, at, opening.mobile, access, _digest(self._years.at(at).opening_order.encode()))
         if opening.script:
             self._settle(opening.host, session, "script", facts)
         self._start(key, session, facts)
@@ -138,11 +142,16 @@ class Sessions:
             self._without_session(at, call.host, facts)
             return
         session.last = max(session.last, at)
-        order = call.order
-        if order and session.orders is not None and order not in session.orders:
-            session.orders.append(order)
-            if len(session.orders) >= self._years.at(session.opened).orders_to_authenticate:
-                self._authenticated(key, session, facts)
+        if call.order and session.orders is not None:
+            self._answered(key, session, _digest(call.order), facts)
+
+    def _answered(self, key: Key, session: Session, order: bytes, facts: list[Fact]) -> None:
+        orders = session.orders or b""
+        if order in (orders[place : place + ORDER_BYTES] for place in range(0, len(orders), ORDER_BYTES)):
+            return
+        session.orders = orders + order
+        if len(session.orders) >= ORDER_BYTES * self._years.at(session.opened).orders_to_authenticate:
+            self._authenticated(key, session, facts)
 
     def _without_session(self, at: int, host: str, facts: list[Fact]) -> None:
         if place := self._places.of(host):
@@ -181,6 +190,10 @@ class Sessions:
     def _close_first(self, facts: list[Fact]) -> None:
         key = next(iter(self._sessions))
         self._close(key, self._sessions.pop(key), facts)
+
+
+def _digest(order: bytes) -> bytes:
+    return blake2b(order, digest_size=ORDER_BYTES).digest()
 
 
 _K = TypeVar("_K")

@@ -53,6 +53,7 @@ def test_a_bomb_is_refused_in_flat_memory_and_the_other_files_are_read(
     school: School, monkeypatch: pytest.MonkeyPatch, bomb: Callable[[int], bytes]
 ) -> None:
     monkeypatch.setattr("services.collector.files.EXPANDED_FREELY", 1_000_000)
+    monkeypatch.setattr("services.collector.files.MOST_EXPANDED", 200)
     (school.folder / "access.1.gz").write_bytes(gzip.compress(text_of(1) + bomb(40_000_000)))
     (school.folder / "access.log").write_bytes(text_of(2, at=START + timedelta(hours=1)))
     tracemalloc.start()

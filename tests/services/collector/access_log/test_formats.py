@@ -14,8 +14,6 @@ from services.collector.access_log import (
     Establishment,
     HostOfTwoError,
     SetAside,
-    instant_of,
-    interleave,
     load_rules,
 )
 from tests.services.collector.access_log.reading import (
@@ -25,13 +23,11 @@ from tests.services.collector.access_log.reading import (
     access_log,
     at,
     connections,
-    multiset,
     read,
     reasons,
 )
 from tests.support.access_logs import (
     APP,
-    FIREFOX,
     IIS_FIELDS,
     IIS_HEADER,
     Hit,
@@ -329,48 +325,3 @@ def test_the_espaces_are_those_of_the_specification():
         36,
         39,
     }
-
-
-# --- several files
-
-
-def test_files_of_several_fronts_are_read_in_the_order_of_time():
-    """Each front has every other line of the same sessions, and both are longer than the reorder buffer."""
-    hits = sorted((hit for number in range(40) for hit in _spread(number)), key=lambda hit: hit.at)
-    fronts = {"a": [combined(hit) for hit in hits[::2]], "b": [*IIS_HEADER, *(iis(hit) for hit in hits[1::2])]}
-    log = AccessLog([Establishment(UAI)], SECRET)
-    facts = [
-        fact for file, run in interleave(fronts) for fact in log.read(run, file=file, now=at(hours=99).timestamp())
-    ]
-    whole = read([combined(hit) for hit in hits], AccessLog([Establishment(UAI)], SECRET))
-    assert multiset([*facts, *log.flush()]) == multiset(whole)
-    assert len(connections(whole)) == 40
-
-
-def _spread(number: int) -> list[Hit]:
-    who = {"address": f"192.0.2.{number}", "agent": FIREFOX}
-    start = at(minutes=11 * number)
-    calls = [call(at(minutes=11 * number + 3 * n), 3, number, f"{n:032x}", **who) for n in range(1, 9)]
-    return [opening(start, 3, number, **who), *calls]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 500), max_size=30).map(sorted), max_size=5), st.integers(0, 60))
-def test_interleaving_goes_on_from_where_it_stopped(files, stop):
-    lines = {
-        str(n): [combined(Hit(at(second), f"GET /{n}/{place} HTTP/1.1")) for place, second in enumerate(file)]
-        for n, file in enumerate(files)
-    }
-    whole = [line for _, run in interleave(lines) for line in run]
-    instants = [instant_of(line) for line in whole]
-    assert instants == sorted(instants, key=lambda instant: instant or 0)
-    assert len(whole) == sum(map(len, files))
-    taken: list[bytes] = []
-    positions = dict.fromkeys(lines, 0)
-    for name, run in interleave(lines):
-        if len(taken) >= stop:
-            break
-        taken += run
-        positions[name] += len(run)
-    rest = interleave({name: file[positions[name] :] for name, file in lines.items()})
-    assert [*taken, *(line for _, run in rest for line in run)] == whole
