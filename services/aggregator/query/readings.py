@@ -15,7 +15,7 @@ from contracts.periods import month_start, school_year_start
 from services.aggregator.query.columns import SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts
-from services.aggregator.query.observation import GRACE, Observation, access_log_days, observe
+from services.aggregator.query.observation import GRACE, MINUTES, Observation, access_log_days, observe
 from services.aggregator.query.sheets import Batch, Moment, Pile, Piles, Span
 from services.aggregator.query.states import Flags
 from services.aggregator.query.windows import Window
@@ -31,7 +31,8 @@ class Readings:
     `small`: by profile, where it is small. `hidden`: where, besides, its figures wait for the end of a month.
     `small_left_out`: where totals of the window lack such a profile. `logged_days`: how many of the window's open days are
     counted from an access log. `no_day_over`: where the window's first local day is not over yet. `reported`: of
-    which anything at all was reported in the period.
+    which anything at all was reported in the period. `taken_over_families`: a bit per family that is known of a year before
+    the agents.
     """
 
     roll: Roll
@@ -49,6 +50,7 @@ class Readings:
     logged_days: NDArray[np.int64]
     no_day_over: Flags
     reported: Flags
+    taken_over_families: NDArray[np.int64]
     as_of: datetime | None
 
     def sum_of(self, codes: Sequence[int]) -> Counts:
@@ -58,6 +60,16 @@ class Readings:
     def granted(self, family: Family) -> Flags:
         """Some agent may report the family for some day of the window."""
         return self.roll.granted_days(family.id, self.window.first_day, self.window.last_day) > 0
+
+    def taken_over(self, family: Family) -> Flags:
+        """Where the family's year is known by its totals alone, from before the agents: nobody observed it, and all of it counts."""
+        taken: Flags = (self.taken_over_families >> family.number) & 1 == 1
+        return taken
+
+    def is_taken_over(self, family: Family) -> bool:
+        """Some line's year is; of a census only where agents cannot have read it: they go back to the year before this one."""
+        by_agents = self.window.school_year >= school_year_start(self.moment.today).year - 1
+        return not (family.kind == "level" and by_agents) and bool(self.taken_over(family).any())
 
     def cut(self, family: Family, profiles: Iterable[str]) -> Flags:
         """Whether a report that these profiles' figures come from was cut.
@@ -125,8 +137,16 @@ class Reader:
             logged_days=access_log_days(self._roll, window),
             no_day_over=self._no_day_over(),
             reported=np.bincount(main.lines, minlength=len(self._roll)) > 0,
+            taken_over_families=self._taken_over(main),
             as_of=max(filter(None, (main.as_of, census.as_of)), default=None),
         )
+
+    def _taken_over(self, main: Pile) -> NDArray[np.int64]:
+        """Families of a school year that is over, of which no minute was observed and something was reported all the same."""
+        if self._window.grain != "school_year" or not self._window.complete:
+            return np.zeros(len(self._roll), np.int64)
+        minutes = main.sum_of(code for codes in MINUTES.values() for code in codes)
+        return main.families(minutes == 0)
 
     @property
     def _is_open_year(self) -> bool:

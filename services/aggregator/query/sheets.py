@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contracts.catalogue import Grain
+from contracts.catalogue import CATALOGUE, Grain
+from contracts.packed import unpack
 from contracts.periods import next_start, period_start
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes, dense
+from services.aggregator.query.states import Flags
 
 
 class Batch(NamedTuple):
@@ -65,6 +67,11 @@ def add_by_line(lines: Indexes, counts: Counts, size: int) -> Counts:
     return np.bincount(lines, counts, size).astype(np.float64)
 
 
+_FAMILY_BITS = np.zeros(1 << 16, np.int64)
+"""For each of the 65,536 codes the bit of its family."""
+_FAMILY_BITS[list(CATALOGUE.cells)] = [1 << CATALOGUE.families[cell.family].number for cell in CATALOGUE.cells.values()]
+
+
 class Pile:
     """Sheets of the lines of a roll, unpacked together; `lines` and `days` say whose and of when each is."""
 
@@ -74,7 +81,8 @@ class Pile:
         self.lines = np.array([roll.place[uai] for batch in batches for uai in batch.uais], np.int64)
         self.days = np.repeat(np.array([batch.start.toordinal() for batch in batches], np.int64), sizes)
         self.cut_families = np.array([cut for batch in batches for cut in batch.cut_families], np.int64)
-        self.counts = dense([cells for batch in batches for cells in batch.cells], codes)
+        self._packed = [cells for batch in batches for cells in batch.cells]
+        self.counts = dense(self._packed, codes)
         self.as_of = max((batch.as_of for batch in batches), default=None)
         self._size = len(roll)
 
@@ -90,6 +98,14 @@ class Pile:
         else:  # one sheet a line, and no sum to make
             counts[self.lines] = self.counts
         return counts
+
+    def families(self, asked: Flags) -> Indexes:
+        """For each line, a bit per family that any cell of its sheets is of; looked up where asked only."""
+        families = np.zeros(self._size, np.int64)
+        for place in np.flatnonzero(asked[self.lines]).tolist():
+            codes, _ = unpack(self._packed[place])
+            families[self.lines[place]] |= np.bitwise_or.reduce(_FAMILY_BITS[codes], initial=0)
+        return families
 
     def sum_of(self, codes: Iterable[int]) -> Counts:
         """For each line the sum of these cells."""

@@ -80,19 +80,20 @@ def _sum(part: Part, readings: Readings, *, waits: bool) -> Sums:
         none = np.zeros(len(readings.roll))
         return Sums(value, nothing, nothing, hidden, none > 0, none > 0, none, none)
     observation = readings.observations[part.family.source]
-    logged = readings.logged_days > 0
+    taken = readings.taken_over(part.family)
+    logged = (readings.logged_days > 0) & ~taken
     return Sums(
         value=value,
         nothing=nothing,
         lacking=nothing,
         hidden=hidden,
-        short=observation.misses_a_part(whole_day=readings.window.grain == "day")
+        short=(observation.misses_a_part(whole_day=readings.window.grain == "day") & ~taken)
         | readings.cut(part.family, part.codes)
         | readings.unfinished
         | (logged & part.of_who),
         presumed=logged & (part.family.source == "connections") & (value > 0),
-        observed=observation.observed,
-        elapsed=observation.elapsed,
+        observed=np.where(taken, 0.0, observation.observed),
+        elapsed=np.where(taken, 0.0, observation.elapsed),
     )
 
 
@@ -118,9 +119,10 @@ def _unavailable(part: Part, readings: Readings) -> Flags:
         return _all(readings)
     if family.kind == "level":
         return ~_each([readings.sum_of([mark]) > 0 for mark in part.marks])
-    unavailable = ~readings.observations[family.source].seen | ~readings.granted(family)
+    taken = readings.taken_over(family)
+    unavailable = ~(readings.observations[family.source].seen | taken) | ~readings.granted(family)
     if part.of_who:
-        unavailable |= readings.only_logged
+        unavailable |= readings.only_logged & ~taken
     if part.through_ent:
         unavailable |= _access_unknown(readings)
     if family.id == _SOCIAL:

@@ -29,6 +29,7 @@ from services.aggregator.query.shown import Shown
 from services.aggregator.query.windows import Window, before, taken_by
 
 SMALL_LEFT_OUT = "hors profils de moins de 5 comptes"
+TAKEN_OVER = "repris : année d'avant les agents, connue par ses recensements et totaux annuels"
 _DISPLAYS = ("values", "rates")
 _COLUMNS = ("page", "all")
 _COMPARISONS = ("", "previous")
@@ -105,9 +106,13 @@ def _columns(shape: TableShape, readings: Sequence[Readings], threshold: int) ->
 
 
 def notes(plan: Plan, readings: Readings) -> list[str]:
-    """What totals leave out without becoming partial."""
+    """What totals leave out without becoming partial, and that a year is known by its totals alone."""
     left_out = plan.waits and (readings.small_left_out & ~readings.outside).any()
-    return [SMALL_LEFT_OUT] if left_out else []
+    taken_over = any(
+        readings.is_taken_over(family) for family in {part.family.id: part.family for part in plan.parts}.values()
+    )
+    told = ((SMALL_LEFT_OUT, left_out), (TAKEN_OVER, taken_over))
+    return [note for note, holds in told if holds]
 
 
 def _rows(readings: Readings, columns: Sequence[Shown], sort: str) -> list[AnswerRow]:

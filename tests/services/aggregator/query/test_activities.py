@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from contracts.answers import AnswerCell
+from contracts.catalogue import CATALOGUE
 from contracts.scope import Scope
 from services.aggregator.query.errors import UnknownColumnError, UnknownColumnsError
 from tests.services.aggregator.query.asking import ask, cell, total
@@ -154,3 +155,37 @@ def test_first_years():
     assert cell(year, A, "textbooks") == AnswerCell(0), "since 2015"
     assert cell(year, A, "placements") == AnswerCell(0), "of no indicator: as old as the reference table"
     assert cell(ask(ledger, seen(A), TRAVAUX, school_year="2015-2016"), A, "requests") == AnswerCell(None, "nd")
+
+
+def test_a_year_before_the_agents_is_known_by_its_totals():
+    ledger = ledger_of({"quizzes": 3})
+    imported = {CATALOGUE.code("activities.scolarite", "quizzes", level="AUTRE"): 900}
+    ledger.report(A, "activities.scolarite", "school_year", date(2018, 9, 1), imported)
+    year = ask(ledger, seen(A, B), SCOLARITE, school_year="2018-2019")
+    assert cell(year, A, "quizzes") == AnswerCell(900), "nobody observed it, and nothing of it is missing"
+    assert cell(year, A, "documents") == AnswerCell(0), "of a family that was reported"
+    assert cell(year, B, "quizzes") == AnswerCell(None, "nd")
+    assert cell(ask(ledger, seen(A), TRAVAUX, school_year="2018-2019"), A, "requests") == AnswerCell(None, "nd"), (
+        "nobody told"
+    )
+    assert total(year, "quizzes") == AnswerCell(900, "partial", left_out=1)
+    assert year.notes[0].startswith("repris")
+    assert ask(ledger, seen(A), SCOLARITE).notes == []
+
+
+def test_people_of_a_year_before_the_agents_are_known_whatever_counts_connections_since():
+    ledger = Ledger()
+    people = {CATALOGUE.code("people", "people", "eleve", "net", "any"): 30}
+    ledger.report(A, "people", "school_year", date(2018, 9, 1), people)
+    logged = scope(visible(A, families=("web", "people", "observed.access-log")))
+    year = ask(ledger, logged, "connexions.individus", school_year="2018-2019")
+    assert cell(year, A, "eleve.net") == AnswerCell(30)
+
+
+def test_an_observed_year_is_no_year_before_the_agents():
+    ledger = Ledger()
+    ledger.observe(A, date(2026, 3, 2), date(2026, 3, 2))
+    ledger.act(A, date(2026, 3, 2), "quizzes", 3)
+    year = ask(ledger, seen(A), SCOLARITE, window="last-year")
+    assert (cell(year, A, "quizzes").value, cell(year, A, "quizzes").state) == (3, "partial")
+    assert year.notes == []

@@ -235,3 +235,13 @@ def test_outside_its_opening_dates_and_opened_between_two_years():
     assert cell(answer, A, "pupils") == AnswerCell(200)
     assert cell(answer, A, "pupils.previous") == NA
     assert cell(answer, A, "pupils.difference") == NA
+
+
+def test_a_census_of_a_year_before_the_agents_is_called_so():
+    ledger = Ledger()
+    for year in (2018, 2025):
+        ledger.take_census(A, "eleves", {"pupils 6EME": 30}, day=date(year, 10, 5))
+    old = ask(ledger, seen(A), TABLE, school_year="2018-2019")
+    assert cell(old, A, "pupils") == AnswerCell(30)
+    assert old.notes[0].startswith("repris")
+    assert ask(ledger, seen(A), TABLE, school_year="2025-2026").notes == [], "an agent may have read it itself"
