@@ -17,7 +17,7 @@ from tests.support.asking import differences, every_question, sorted_and_searche
 from tests.support.oracle import Oracle
 from tests.support.territories import write_nasty
 from tests.support.territory_censuses import add_censuses
-from tests.support.territory_logs import add_logs
+from tests.support.territory_logs import add_both, add_logs
 from tests.support.without_servers import WithoutServers
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def test_the_same_as_a_plain_second_count(tmp_path: Path, now: str):
     territory = write_nasty(tmp_path / "territory", SEED, instant)
     add_censuses(territory, SEED, instant)
     add_logs(territory, SEED, instant)
+    add_both(territory, SEED, instant)
     product = WithoutServers(tmp_path / "territory", tmp_path / "agent", instant)
     oracle, draw = Oracle(tmp_path / "territory", instant), random.Random(SEED)
     found: list[str] = []

@@ -268,3 +268,19 @@ def test_first_years(tmp_path):
     assert (scolarite["copies_corrected"], scolarite["forums"]) == (Cell(None, "nd"), Cell(None, "nd"))
     assert shown(oracle, "social.discipline")["protective_measures"] == NOTHING
     assert shown(oracle, "accueil.comptes")["total"] == value(6)
+
+
+def test_a_sum_goes_without_a_part_that_had_not_begun(tmp_path):
+    """In 2013 staff is counted by the client only: the sum is that, and is no denominator."""
+    now = datetime(2013, 11, 20, 14, 30, tzinfo=PARIS)
+    came = datetime(2013, 11, 19, 9, tzinfo=PARIS)
+    lines = [connection(datetime(2013, 9, 1, tzinfo=PARIS), "ada")]
+    lines += [
+        connection(came, who, "personnel", *how) for who in "abc" for how in (("web", "ent"), ("software", "direct"))
+    ]
+    oracle = counted(tmp_path, lines, now)
+    cells = shown(oracle, "connexions.authentifiees")
+    assert (cells["personnel.software"], cells["personnel.net"]) == (value(3), Cell(None, "nd"))
+    assert cells["personnel.all"] == Cell(Fraction(3), "partial", 0.5)
+    assert (cells["total.all"], cells["total.net"]) == (value(6), value(3))
+    assert shown(oracle, "connexions.authentifiees", "rates")["personnel.software"] == Cell(None, "nd")

@@ -8,6 +8,9 @@ from fractions import Fraction
 LEFT_OUT = ("nc", "nd", "s")
 NO_VALUE = ("nc", "nd", "s", "na")
 
+SOME_SHARE = float("nan")
+"""Doubt: no rule says how the minutes of a rate's two numbers become one share where they differ; there must be one."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.support.oracle import series
-from tests.support.oracle.cells import Cell, extremes, rate, total, without_value
-from tests.support.oracle.counted import WITH_SOFTWARE, Counted, component_missing
+from tests.support.oracle.cells import SOME_SHARE, Cell, extremes, rate, total, without_value
+from tests.support.oracle.counted import Counted, component_missing
 from tests.support.oracle.days import Window, school_year, window_of
 from tests.support.oracle.levels import plain
 from tests.support.oracle.pages import BY_SCHOOL_YEAR, PAGES, WITHOUT_RATES
@@ -145,11 +145,13 @@ class Oracle:
         if display == "values" or channel not in OVER:
             return cell
         over = f"{profile}.{OVER[channel]}"
-        lacking = counted.establishment.presumed and OVER[channel] == "all" and profile in WITH_SOFTWARE
-        lacking |= component_missing(over, window)
+        lacking = counted.lacks_a_part(over, window) or component_missing(over, window)
         if lacking and cell.state != "na":
             return without_value("nd")  # divided by a sum that lacks a part
-        return rate(cell, counted.connections(over, window))
+        found = rate(cell, counted.connections(over, window))
+        if counted.beside and found.state == "partial":
+            return replace(found, share=SOME_SHARE)  # of two sources with minutes of their own
+        return found
 
     def _shown(self, uai: str, establishments: Collection[str] | None, search: str) -> bool:
         establishment = self.counted[uai].establishment

@@ -70,6 +70,13 @@ class Counted:
         return [profile] if profile != "total" else [each for each in PROFILES if not self.hidden(each, window)]
 
     @cached_property
+    def beside(self) -> Counted | None:
+        """The same establishment as its journal knows it, where a log is in charge of connections by web and mobile."""
+        if not self.establishment.presumed or not self.establishment.has_journal:
+            return None
+        return Counted(replace(self.establishment, access_log=()), self.now)
+
+    @cached_property
     def journal(self) -> Journal:
         """The source of connections, be it a log, which names nobody."""
         if self.establishment.presumed:
@@ -122,25 +129,54 @@ class Counted:
         return self._presumed(column, cell, window, granted_only=granted_only) if self.establishment.presumed else cell
 
     def _presumed(self, column: str, cell: Cell, window: Window, *, granted_only: bool) -> Cell:
-        """An access log knows no desktop client: `software` is `nd`, and `all` lacks it.
-
-        Doubt: the share of a sum that lacks a part counts that part's minutes as unobserved.
-        """
+        """An access log knows no desktop client: `software` is what a journal beside it says, or `nd`, and `all` lacks it."""
         profile, channel = column.split(".")
-        if cell.value is None:
-            return cell
         if channel == "software":
-            return without_value("nd")
-        if channel == "all" and profile in WITH_SOFTWARE and not granted_only:
-            return replace(cell, state="partial", share=_halved(self.quality(window).share))
+            beside = self.beside.connections(column, window) if self.beside else without_value("nd")
+            return beside if self.beside or cell.value is not None else cell
+        if channel == "all" and profile in WITH_SOFTWARE and (self.beside or not granted_only):
+            return self._of_both(column, cell, window)
         return replace(cell, state="estimated") if cell.state is None and cell.value else cell
+
+    def _of_both(self, column: str, net: Cell, window: Window) -> Cell:
+        """What the log knows and what a journal beside it says of the client.
+
+        Doubt: the share of a sum pools the minutes of its parts; those of a part that is missing count as unobserved.
+        """
+        software = self._by_client(column, window)
+        parts = [part for part in (net, software) if part.value is not None]
+        if not parts:
+            return net
+        partial = len(parts) < 2 or "partial" in (net.state, software.state)
+        state = "partial" if partial else "estimated" if net.value else None
+        beside = self.beside.quality(window).share if self.beside else None
+        shares = [(self.quality(window).share or 0) * (net.state != "nd"), (beside or 0) * (software.state != "nd")]
+        value = sum((part.value for part in parts if part.value is not None), Fraction())
+        return Cell(value, state, sum(shares) / 2 if partial else None)
+
+    def _by_client(self, column: str, window: Window) -> Cell:
+        client = column.partition(".")[0] + ".software"
+        return self.beside.connections(client, window) if self.beside else without_value("nd")
+
+    def lacks_a_part(self, column: str, window: Window) -> bool:
+        """Whether a sum over all channels lacks those by web or those by the client."""
+        if (
+            not self.establishment.presumed
+            or not column.endswith(".all")
+            or column.split(".", maxsplit=1)[0] not in WITH_SOFTWARE
+        ):
+            return False
+        net = self._cell(column.replace(".all", ".net"), window, people=False)
+        return "nd" in (net.state, self._by_client(column, window).state)
 
     def people(self, column: str, window: Window, *, ent: bool = False) -> Cell:
         """Distinct people by profile; the total adds profiles, so it counts accounts. An access log names nobody."""
-        if self.establishment.presumed:
-            state = self._state(column, window)
-            return without_value("na" if state == "na" else "nd")
-        return self._cell(column, window, people=True, ent=ent)
+        if not self.establishment.presumed:
+            return self._cell(column, window, people=True, ent=ent)
+        if self.beside and column.endswith(".software"):
+            return self.beside.people(column, window)
+        state = self._state(column, window)
+        return without_value("na" if state == "na" else "nd")
 
     def _cell(self, column: str, window: Window, *, people: bool, ent: bool = False) -> Cell:
         state = self._state(column, window)

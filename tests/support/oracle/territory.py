@@ -30,12 +30,13 @@ class Establishment:
     access_log: tuple[Path, ...] = ()
     hosts: frozenset[str] = frozenset()
     cas: bool = True
+    connections_from: str | None = None
     hosts_of_log: frozenset[str] = frozenset()
 
     @property
     def presumed(self) -> bool:
-        """Connections come from the access log: here, where there is no journal."""
-        return bool(self.access_log) and not self.has_journal
+        """Connections by web and mobile come from the access log; by default that is where there is no journal."""
+        return bool(self.access_log) and (self.connections_from or ("journal" if self.has_journal else "")) != "journal"
 
     @property
     def is_read(self) -> bool:
@@ -97,6 +98,7 @@ def _establishment(folder: Path, described: dict[str, Any]) -> Establishment:
         access_log=tuple(_files(own, agent.get("access_log", []))),
         hosts=frozenset([f"{described['uai'].lower()}.index-education.net", *agent.get("hosts", [])]),
         cas=agent.get("cas", True),
+        connections_from=agent.get("connections_from"),
     )
 
 
