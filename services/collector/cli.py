@@ -179,10 +179,12 @@ def enrol(
 ) -> None:
     """Make a key, present it with a code, and write settings ready to edit; may be run again when an answer was lost."""
     from chassis.clock import Clock
+    from chassis.logs import setup_logs
     from services.collector.enrolment import Request, as_document
     from services.collector.enrolment import enrol as enrol_agent
     from services.collector.errors import CollectorError
 
+    setup_logs("agent", fmt=os.environ.get("TERRITORIALE_LOG_FORMAT", "text"))
     request = Request(url, code, path, folder or path.parent, sources, ca, new_key)
     try:
         found = asyncio.run(enrol_agent(request, Clock().real_now()))
@@ -196,9 +198,11 @@ def enrol(
 @_json
 def rotate_key(path: Path, as_json: bool) -> None:
     """Make a new key; the platform hears of it with the next hello, signed with the old one, and then the new one signs."""
+    from chassis.logs import setup_logs
     from services.collector.app import rotate_key as rotate
     from services.collector.errors import CollectorError
 
+    setup_logs("agent", fmt=os.environ.get("TERRITORIALE_LOG_FORMAT", "text"))
     try:
         found = asyncio.run(rotate(_usable(path)))
     except CollectorError as error:

@@ -106,4 +106,5 @@ def test_from_the_code_to_the_first_number(programs: Path, tmp_path: Path) -> No
 
 def test_settings_that_cannot_be_used_have_their_own_exit_code(programs: Path, tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text("agent = 5\n")
-    _run(programs, tmp_path, "agent", "run", "--settings", "agent.toml", status=2)
+    said = _run(programs, tmp_path, "agent", "check", "--settings", "agent.toml", "--json", status=2)
+    assert json.loads(said)["errors"][0]["code"] == "bad_settings"

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,6 +244,46 @@ async def test_after_a_lost_state_a_restated_period_grows_again(platform: FleetP
     assert reports["people", "school_year", "2026-09-01"] == at
     assert reports["web", "day", "2026-11-19"] == 0, "over by then: what the platform holds is at least as good"
     assert journal.exists()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_an_agent_replaced_in_mid_month_counts_its_own_days(tmp_path: Path, shared: bool) -> None:
+    """Two agents, one after the other, on the same journal or each on what it found: counters added over both are those of one."""
+    days = [f"2026-11-{day:02}" for day in (3, 9, 14, 15, 18)]
+    spans: dict[str, tuple[list[str], dict[str, Any]]] = {
+        "agent-1": (days, {"to_day": date(2026, 11, 14)}),
+        "agent-2": (days[3:], {"from_day": date(2026, 11, 15)}),
+    }
+    counted: dict[str, int] = {}
+    for agent, (left, bounds) in spans.items():
+        with FleetPlatform(agent=agent) as platform:
+            platform.serve(UAI, *FAMILIES, **bounds)
+            write_journal(tmp_path / agent, *(seen(day, f"u-{day}") for day in (days if shared else left)))
+            await enrolled(platform, tmp_path / agent)
+            await run_until_idle(tmp_path / agent)
+            for (_, day), cells in platform.states("web", "day").items():
+                counted[day] = counted.get(day, 0) + sum(cells.values())
+    assert counted == dict.fromkeys(days, 1)
+
+
+async def test_away_for_long_the_state_takes_no_more_room(platform: FleetPlatform, folder: Path) -> None:
+    """What waits is where periods stand, not what happened: a thousand visits more of the same people change no row's number."""
+    await run_until_idle(folder)
+    platform.silent = True
+
+    async def pages(visits: int) -> int:
+        write_journal(folder, *(seen(who=f"u{n % 5}") for n in range(visits)))
+        async with agent_in(folder) as agent:
+            service = agent._service(agent._orders.establishments[0])
+            while service.turn(NOW, budget=2**30, to_the_end=True):
+                pass
+            return int(agent._store._connection.execute("PRAGMA page_count").fetchone()[0])
+
+    first = await pages(100)
+    assert await pages(2000) == first
+    platform.silent = False
+    await run_until_idle(folder)
+    assert platform.web(UAI) == 2101
 
 
 async def test_a_key_is_replaced_with_an_overlap(platform: FleetPlatform, folder: Path) -> None:
