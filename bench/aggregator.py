@@ -13,7 +13,7 @@ import time
 
 import click
 
-from bench.peers.running import PEERS, Peers, Run
+from bench.peers.running import PEERS, Peers, Run, compared
 from bench.progress import say
 from bench.results import Result, figure, show
 from bench.servers import Servers, servers
@@ -50,9 +50,8 @@ async def measure(size: int, chosen: tuple[str, ...]) -> list[Result]:
             figure("aggregator.two_vs_one", round(two.facts_a_second / one.facts_a_second, 2), "ratio"),
         ]
         async with Peers.ready(these, waiting, slow) as peers:
-            for name in chosen:
-                results += await peers.beside(name, one)
-    return results
+            runs = {name: await peers.run(name) for name in chosen}
+    return [*results, *compared(one, runs)]
 
 
 async def _ours(these: Servers, name: str, work: Work, uais: list[str], *, processes: int = 1) -> Run:
@@ -62,8 +61,10 @@ async def _ours(these: Servers, name: str, work: Work, uais: list[str], *, proce
         async with watch(here) as watching:
             with running.frozen():
                 await publish(these.bootstrap, here.prefix, work.messages)
-                started = time.perf_counter()
+                started, spent = time.perf_counter(), running.cpu_s()
             ended = await watching.until(work.reports)
+        cpu = running.cpu_s() - spent
+        say(f"  {cpu / work.reports * 1e6:.0f} µs of processor time a report")
         return Run(ended - started, work.reports, work.facts, running.memory_mb())
 
 

@@ -76,7 +76,7 @@ async def measure(size: int, *, wide: bool, peers: bool) -> list[Result]:
         if wide:
             results += await _wide(these)
         if peers:
-            results += await _rows(these, uais, store) + await _clickhouse(uais, store)
+            results += await _rows(these, uais, store) + await _clickhouse(size, store)
     return results
 
 
@@ -183,14 +183,14 @@ async def _rows(these: Servers, uais: list[str], store: dict[str, float]) -> lis
             await connection.close()
 
 
-async def _clickhouse(uais: list[str], store: dict[str, float]) -> list[Result]:
+async def _clickhouse(size: int, store: dict[str, float]) -> list[Result]:
     """ClickHouse, embedded, in its own process."""
     say("filling and asking ClickHouse")
     if not PYTHON.exists():
         return [absent(f"query.clickhouse_vs_store.{window}", "its packages are not installed") for window in SPANS]
     codes = list(WEB + SOFTWARE)
     question = {
-        "uais": uais, "codes": codes, "asked": codes, "first": str(YEAR), "days": (TODAY - YEAR).days + 1,
+        "establishments": size, "codes": codes, "asked": codes, "first": str(YEAR), "days": (TODAY - YEAR).days + 1,
         "rounds": PEER_ROUNDS, "spans": {name: [str(day) for day in span] for name, span in SPANS.items()},
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(

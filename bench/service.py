@@ -20,12 +20,13 @@ import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.memory import peak_mb
+from bench.progress import say
 from bench.servers import Servers, plain
 from bench.traffic import NOW, create_topics
 from contracts.registry import Registry
 from deploy.local.places import ROOT
 from services.aggregator import metrics
-from services.aggregator.handlers import GROUP
+from services.aggregator.handlers import GROUP, SESSION_MS
 from services.aggregator.running import prepare_database
 
 CONSUMING = b"The aggregator consumes"
@@ -94,15 +95,23 @@ class Aggregators:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """They stand still meanwhile. Shorter than their session, so that no partition moves."""
-        self.signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
+        began = time.perf_counter()
         try:
             yield
         finally:
-            self.signal(signal.SIGCONT)
+            self._signal(signal.SIGCONT)
+        if time.perf_counter() - began > SESSION_MS / 1000:
+            say("they were frozen past their session: this figure holds a rebalance, too")
 
-    def signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> None:
         for process in self._processes:
             process.send_signal(number)
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time of all of them since their start."""
+        spent = [process.cpu_times() for process in self._processes]
+        return float(sum(each.user + each.system for each in spent))
 
     def memory_mb(self) -> int:
         """Peak of the greatest of them."""

@@ -1,7 +1,7 @@
 """The same question asked of ClickHouse, embedded (chdb): one row a cell and day, summed by establishment and cell.
 
-Reads a JSON question from standard input: establishments, codes that are stored, codes that are asked for, the first stored day
-and the number of days, and the spans to ask; prints the median milliseconds of each.
+Reads a JSON question from standard input: the number of establishments, codes that are stored, codes that are asked for, the first
+stored day and the number of days, and the spans to ask; prints the median milliseconds of each.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from typing import Any
 from chdb.session import Session
 
 CREATE = """
-create table cells (day Date, uai LowCardinality(String), code UInt16, count UInt32)
-engine = MergeTree order by (day, uai, code)
+create table cells (establishment UInt32, code UInt16, day Date, count UInt32)
+engine = MergeTree order by (establishment, code, day)
 """
+"""In the order of what is grouped, with numbers for names: a third of the time of a table by day with names, for a school year."""
 FILL = """
 insert into cells
-select toDate('{first}') + number, uai, code, rand() % 200 + 1
-from numbers({days}) cross join (select arrayJoin({uais}) as uai) as u cross join (select arrayJoin({codes}) as code) as c
+select establishment, arrayJoin({codes}) as code, toDate('{first}') + day, rand() % 200 + 1
+from (select number as establishment, arrayJoin(range({days})) as day from numbers({establishments}))
 """
 ASK = """
-select uai, code, sum(count) from cells
-where day between '{since}' and '{until}' and code in {asked} group by uai, code
+select establishment, code, sum(count) from cells
+where day between '{since}' and '{until}' and code in {asked} group by establishment, code
+settings optimize_aggregation_in_order = 1
 """
 
 

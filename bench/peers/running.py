@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,11 @@ class Run(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody else's way to do the same. `ratio` names the figure that compares; `slow`: given the small share only."""
+    """Somebody else's way to do the same.
+
+    `ratio` names the figure that compares: with the faster of those that share it. `slow`: given the small share only. `writes`:
+    takes the URL of a database, `keeps`: a folder for its state.
+    """
 
     command: tuple[str, ...]
     ratio: str
@@ -65,6 +69,7 @@ class Peer:
 
 OURS = (sys.executable, "-m")
 THEIRS = (str(PYTHON), "-m")
+STREAMS = "Kafka Streams"
 PEERS = {
     "raw": Peer((*OURS, "bench.peers.raw"), "merge_vs_raw"),
     "rows": Peer((*OURS, "bench.peers.rows"), "merge_vs_rows", writes=True),
@@ -72,8 +77,9 @@ PEERS = {
     "quix_cells": Peer(
         (*THEIRS, "bench.peers.quix", "cells"), "merge_vs_quix_cells", slow=True, writes=True, keeps=True
     ),
-    "streams_sheets": Peer(("sheets",), "merge_vs_streams", keeps=True),
-    "streams_cells": Peer(("cells",), "merge_vs_streams_cells", slow=True, keeps=True),
+    "streams_sheets": Peer((STREAMS, "sheets", "2"), "merge_vs_streams", keeps=True),
+    "streams_sheets_one_thread": Peer((STREAMS, "sheets", "1"), "merge_vs_streams", keeps=True),
+    "streams_cells": Peer((STREAMS, "cells", "2"), "merge_vs_streams_cells", slow=True, keeps=True),
 }
 
 
@@ -93,20 +99,17 @@ class Peers:
         with tempfile.TemporaryDirectory(prefix="territoriale-peers-") as folder:
             yield cls(these, Path(folder), {WAITING: len(waiting.messages), SLOW: len(slow.messages)})
 
-    async def beside(self, name: str, one: Run) -> list[Result]:
-        """A peer's figures, and ours of one process divided by them; or why there are none."""
+    async def run(self, name: str) -> Run | str:
+        """What a peer did, or why it did not."""
         say(name)
-        peer = PEERS[name]
         try:
-            run = await self._run(name, peer)
+            return await self._run(name, PEERS[name])
         except (PeerError, NoJdkError, LocalStackError) as error:
-            return [absent(f"aggregator.{name}", str(error)), absent(f"aggregator.{peer.ratio}", str(error))]
-        ratio = one.facts_a_second / run.facts_a_second
-        return [*run.figures(name), figure(f"aggregator.{peer.ratio}", round(ratio, 3), "ratio")]
+            return str(error)
 
     async def _run(self, name: str, peer: Peer) -> Run:
         prefix = SLOW if peer.slow else WAITING
-        command = [*self._program(name, peer), self._servers.bootstrap, prefix + TOPIC, str(self._messages[prefix])]
+        command = [*self._program(peer), self._servers.bootstrap, prefix + TOPIC, str(self._messages[prefix])]
         state = self._folder / name
         async with self._servers.database(f"peer_{name}") as url:
             if peer.writes:
@@ -118,13 +121,26 @@ class Peers:
             finally:
                 shutil.rmtree(state, ignore_errors=True)
 
-    def _program(self, name: str, peer: Peer) -> list[str]:
-        if name.startswith("streams"):
-            classes = self._folder / "classes"
-            return [*built(classes), *peer.command]
-        if peer.command[0] == str(PYTHON) and not PYTHON.exists():
+    def _program(self, peer: Peer) -> list[str]:
+        program, *arguments = peer.command
+        if program == STREAMS:
+            return [*built(self._folder / "classes"), *arguments]
+        if program == str(PYTHON) and not PYTHON.exists():
             raise PeerError("its packages are not installed; run make bench")
         return list(peer.command)
+
+
+def compared(one: Run, runs: Mapping[str, Run | str]) -> Iterator[Result]:
+    """The figures of all peers, then ours of one process divided by the best of each kind; or why there are none."""
+    for name, run in runs.items():
+        yield from run.figures(name) if isinstance(run, Run) else [absent(f"aggregator.{name}", run)]
+    for ratio in dict.fromkeys(PEERS[name].ratio for name in runs):
+        kind = [run for name, run in runs.items() if PEERS[name].ratio == ratio]
+        best = max((run.facts_a_second for run in kind if isinstance(run, Run)), default=None)
+        if best is None:
+            yield absent(f"aggregator.{ratio}", str(kind[0]))
+        else:
+            yield figure(f"aggregator.{ratio}", round(one.facts_a_second / best, 3), "ratio")
 
 
 async def _told(command: list[str]) -> Run:

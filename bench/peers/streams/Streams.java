@@ -11,7 +11,7 @@ import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 
-/** Runs one form until the topic is merged, and tells how long it took: FORM BOOTSTRAP TOPIC MESSAGES FOLDER. */
+/** Runs one form until the topic is merged, and tells how long it took: FORM THREADS BOOTSTRAP TOPIC MESSAGES FOLDER. */
 public final class Streams {
 
     private static final int LOOK_EVERY_MS = 20;
@@ -23,12 +23,13 @@ public final class Streams {
 
     public static void main(String[] args) throws Exception {
         String form = args[0];
-        String topic = args[2];
-        long messages = Long.parseLong(args[3]);
+        String topic = args[3];
+        long messages = Long.parseLong(args[4]);
         Topology topology = form.equals("sheets") ? Sheets.topology(topic) : Cells.topology(topic);
-        Properties properties = properties(form + "-" + topic, args[1], args[4]);
+        Properties properties = properties(form + args[1] + "-" + topic, args[2], args[5]);
+        properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, args[1]);
         long ended;
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", args[1]));
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", args[2]));
                 KafkaStreams streams = new KafkaStreams(topology, properties)) {
             streams.start();
             ended = form.equals("sheets") ? committed(admin, properties, topic, messages) : quiet(streams, messages);
@@ -38,7 +39,7 @@ public final class Streams {
         System.exit(0);
     }
 
-    /** Exactly-once; everything else as its tuning guide has it for throughput: great caches, commits now and then, a thread a core. */
+    /** Exactly-once; everything else as its tuning guide has it for throughput: great caches, commits now and then. */
     private static Properties properties(String application, String bootstrap, String folder) {
         Properties found = new Properties();
         found.putAll(Map.of(
@@ -46,7 +47,6 @@ public final class Streams {
                 StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap,
                 StreamsConfig.STATE_DIR_CONFIG, folder,
                 StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2,
-                StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2,
                 StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 512L * 1024 * 1024,
                 StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1000,
                 StreamsConfig.REPLICATION_FACTOR_CONFIG, 1));
