@@ -23,6 +23,7 @@ from services.gateway.rate import RateLimit
 from services.gateway.readers import Reader
 from services.gateway.reports import ReportsDesk
 from services.gateway.rights_watch import RightsWatch
+from services.gateway.standings import Standings
 from services.gateway.upstream import IdentityClient, QueryClient
 
 _encode = msgspec.json.Encoder().encode
@@ -51,6 +52,7 @@ class Agents:
     ) -> None:
         self._identity = identity
         self._query = query
+        self._standings = Standings(query)
         self._keys = AgentKeys(identity, watch, settings.clock)
         self._desk = ReportsDesk(settings.kafka)
         self._penalties = Penalties(redis)
@@ -72,8 +74,8 @@ class Agents:
         agent, signature, body = await self._signed(request, MAX_FLEET_BYTES)
         answer = _decode_answer(await self._identity.hello(body, agent, signature))
         uais = tuple(each.uai for each in answer.establishments)
-        (standing,) = await self._query.standing((agent,), uais)
-        return _encode(msgspec.structs.replace(answer, standing=standing.standing))
+        standing = await self._standings.of(agent, _decode_hello(body).state, uais)
+        return _encode(msgspec.structs.replace(answer, standing=standing))
 
     async def report(self, request: Request) -> None:
         agent, signature, body = await self._signed(request, MAX_MESSAGE_BYTES)

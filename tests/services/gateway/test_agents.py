@@ -235,3 +235,16 @@ async def test_two_copies_are_told_and_shown(reader: AsyncClient, anyone: AsyncC
     assert (await enrolled.hello(anyone)).copies
     (shown,) = [each for each in (await reader.get("/api/v1/agents")).json() if each["agent"] == enrolled.name]
     assert shown["copied"]
+
+
+async def test_standings_are_asked_again_for_another_state_file(
+    anyone: AsyncClient, platform: Platform, enrolled: FleetAgent
+):
+    assert (await enrolled.hello(anyone)).standing == []
+    known = [FamilyStanding(A, "diagnostics", 1_790_000_000)]
+    platform.query.standing[enrolled.name] = AgentStanding(enrolled.name, None, known)
+    asked = len(platform.query.asked)
+    assert (await enrolled.hello(anyone)).standing == []
+    assert len(platform.query.asked) == asked
+    enrolled.state = "after-a-loss"
+    assert (await enrolled.hello(anyone)).standing == known
