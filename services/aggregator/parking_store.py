@@ -35,7 +35,7 @@ async def count_newer(connection: asyncpg.Connection, agents: Sequence[str], mos
         return {}
     rows = await connection.fetch(
         """select agent, (select count(*) from (select from usage.parked p
-            where p.agent = k.agent and p.cause = 'newer_catalogue' limit $2) as some)
+            where p.agent = k.agent and p.cause = 'newer_catalogue' limit $2) as found)
         from unnest($1::text[]) as k (agent)""",
         agents, most,
     )  # fmt: skip

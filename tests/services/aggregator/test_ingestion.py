@@ -18,7 +18,7 @@ from contracts import counters_updated
 from contracts.catalogue import CATALOGUE
 from contracts.registry import Convention, Establishment, Grant
 from contracts.usage_reported import Report
-from services.aggregator import admission, handlers, service
+from services.aggregator import admission, handlers, parking, service
 from services.aggregator import registry as registry_client
 from services.aggregator.cli import dlq
 from services.aggregator.cli import rebuild as rebuild_command
@@ -121,6 +121,22 @@ async def test_a_newer_catalogue_waits_for_the_upgrade(stage: Stage, monkeypatch
     async with stage.running():
         assert (await stage.sheets())[UAI, "day", date(2026, 3, 16)] == {WEB[0]: 3, WEB[1]: 1}
         assert await stage.query("select 1 from usage.parked") == []
+
+
+async def test_one_agent_cannot_fill_the_disk_with_what_nobody_can_check_yet(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parking, "NEWER_LIMIT", 3)
+    other, newer = Agent("agent-2"), CATALOGUE.version + 1
+    stage.identity.snapshot = registry([stage.agent, other])
+    days = [report(f"2026-03-{day:02d}", {60_000: day}, family="brand.new") for day in range(1, 6)]
+    async with stage.running():
+        await stage.send(stage.agent.message(*days[:2], catalogue=newer), stage.agent.message(*days, catalogue=newer))
+        await stage.send(other.message(days[4], catalogue=newer), by=other)
+        await stage.drained()
+        waiting = "select agent, count(*)::int from usage.parked group by 1 order by 1"
+        assert await stage.query(waiting) == [("agent-1", 3), ("agent-2", 1)]
+        assert await stage.outcomes() == {"parked.newer_catalogue": 6, "refused.parked_full": 2}
 
 
 async def test_a_parked_report_waits_for_the_newest_catalogue_that_is_in_it(stage: Stage):
