@@ -33,7 +33,15 @@ PATHS = ("tables/connexions.individus", "summaries/connexions", "series/daily", 
 async def test_a_table_is_asked_with_everything_and_its_bytes_pass_through(reader: AsyncClient, platform: Platform):
     response = await reader.get(
         TABLE,
-        params={"window": "last-month", "display": "rates", "sort": "-total.net", "search": "Éli", "establishment": B},
+        params={
+            "window": "last-month",
+            "display": "rates",
+            "sort": "-total.net",
+            "search": "Éli",
+            "establishment": B,
+            "columns": "all",
+            "compare": "previous",
+        },
     )
     path, question = platform.query.asked[-1]
     scope = msgspec.convert(question.pop("scope"), Scope)
@@ -47,6 +55,8 @@ async def test_a_table_is_asked_with_everything_and_its_bytes_pass_through(reade
         "establishments": [B],
         "sort": "-total.net",
         "search": "Éli",
+        "columns": "all",
+        "compare": "previous",
     }
     answer = msgspec.json.decode(response.content, type=TableAnswer)
     assert response.content == msgspec.json.encode(answer)
