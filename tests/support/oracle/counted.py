@@ -149,10 +149,14 @@ class Counted:
             return net
         partial = len(parts) < 2 or "partial" in (net.state, software.state)
         state = "partial" if partial else "estimated" if net.value else None
-        beside = self.beside.quality(window).share if self.beside else None
-        shares = [(self.quality(window).share or 0) * (net.state != "nd"), (beside or 0) * (software.state != "nd")]
-        value = sum((part.value for part in parts if part.value is not None), Fraction())
-        return Cell(value, state, sum(shares) / 2 if partial else None)
+        share = self._pooled_share(net, software, window) if partial else None
+        return Cell(sum((part.value for part in parts if part.value is not None), Fraction()), state, share)
+
+    def _pooled_share(self, net: Cell, software: Cell, window: Window) -> float | None:
+        """None where no minute is due yet."""
+        by_client = self.beside.quality(window).share if self.beside and software.value is not None else None
+        shares = [self.quality(window).share if net.value is not None else None, by_client]
+        return None if shares == [None, None] else sum(share or 0 for share in shares) / 2
 
     def _by_client(self, column: str, window: Window) -> Cell:
         client = column.partition(".")[0] + ".software"
