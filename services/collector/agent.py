@@ -28,6 +28,7 @@ from services.collector.version import agent_version
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from contracts.fleet import FamilyStanding
     from contracts.usage_reported import UsageReported
     from services.collector.clock import AgentClock
     from services.collector.config import AgentSettings, EstablishmentSettings
@@ -99,6 +100,7 @@ class Agent:
         self._told: dict[tuple[str, str], list[str]] = {}
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
+        self._standing: dict[str, tuple[FamilyStanding, ...]] = {}
         self._orders: Orders
         self._news = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -184,7 +186,7 @@ class Agent:
 
     async def _learn(self, heard: Heard) -> None:
         before, told = await self._off_loop(self._store.memory.knowledge), self._orders.remarks
-        known = await self._off_loop(learn, self._store, self._settings, heard)
+        known = await self._off_loop(learn, self._store, heard)
         self._obey(known)
         warn(before, known, self._orders.remarks, told)
         if self._orders.too_old:
@@ -194,6 +196,7 @@ class Agent:
         """What is known is what is done, from the next turn on."""
         if self._greeter:
             self._clock = self._settings.clock.corrected(timedelta(seconds=known.ahead))
+            self._standing = known.standing_by_uai()
         ordered = orders(self._settings, known, agent_version())
         if ordered != getattr(self, "_orders", None):
             self._orders = ordered
@@ -290,7 +293,7 @@ class Agent:
         found = self._services.get(establishment.uai)
         if found is None:
             found = self._services[establishment.uai] = EstablishmentService(establishment, self._store, self._clock)
-        found.clock = self._clock
+        found.clock, found.standing = self._clock, self._standing.get(establishment.uai, ())
         return found
 
     def _turn_to_the_end(self, establishment: EstablishmentSettings) -> bool:

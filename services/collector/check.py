@@ -12,7 +12,7 @@ from services.collector.agent import TURN_BYTES
 from services.collector.census.source import refused_files, summary
 from services.collector.journal import REASONS
 from services.collector.service import EstablishmentService
-from services.collector.site import conflicts, formats_of, look_at_site
+from services.collector.site import conflicts, formats_of, look_at_site, shared_journals
 from services.collector.sources import families_of
 from services.collector.store import Store
 from services.collector.version import agent_version
@@ -35,6 +35,8 @@ async def check(settings: AgentSettings) -> dict[str, Any]:
         answer = state.memory.knowledge().answer if state else None
     grants = answer.grants if answer else []
     found = [_check_one(ordered, each, grants) for each in ordered.establishments]
+    for uai, shared in shared_journals(ordered.establishments).items():
+        next(each for each in found if each["uai"] == uai)["warnings"].extend(shared)
     set_aside: Counter[str] = Counter()
     for each in found:
         set_aside.update(each["set_aside"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -18,11 +18,12 @@ from services.collector.version import agent_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from pathlib import Path
 
     from contracts.fleet import HelloAnswer
     from services.collector.clock import AgentClock
-    from services.collector.config import AgentSettings, EstablishmentSettings
+    from services.collector.config import AgentSettings
     from services.collector.gateway import Gateway
     from services.collector.keys import KeyRing
     from services.collector.store import Store
@@ -115,7 +116,7 @@ def situation_of(store: Store, path: Path) -> Situation:
         return Situation(store.memory.name(path), store.waiting(), store.problems.number())
 
 
-def learn(store: Store, settings: AgentSettings, heard: Heard) -> Knowledge:
+def learn(store: Store, heard: Heard) -> Knowledge:
     """Remember an answer and obey what it asks of the state, all in one transaction; returns what is known from now on."""
     before = store.memory.knowledge()
     resend = heard.answer.resend
@@ -129,28 +130,12 @@ def learn(store: Store, settings: AgentSettings, heard: Heard) -> Knowledge:
         failure="",
         failed_since=None,
     )
-    clock = settings.clock.corrected(heard.ahead)
     with store.transaction():
         store.memory.save(known)
         if resend and is_new:
             store.restatements.mark_all(resend.since)
             _log.info("resending", since=resend.since.isoformat(), request=resend.id)
-        for establishment in settings.establishments:
-            _stand(store, establishment, heard.answer, clock)
     return known
-
-
-def _stand(store: Store, establishment: EstablishmentSettings, answer: HelloAnswer, clock: AgentClock) -> None:
-    """Periods that were being counted at the highest restatement known do not start below it (the state may have been lost).
-
-    Those that were over by then stay as they are: what the platform holds of them is at least as good as a second count. Those
-    that began later were never restated. A state that was not lost changes nothing by this.
-    """
-    number = store.establishment(establishment.uai)
-    for each in answer.standing:
-        if each.uai == establishment.uai and not each.family.startswith("census."):
-            at = clock.business(datetime.fromtimestamp(each.restatement, UTC)).astimezone(establishment.zone)
-            store.restatements.raise_to(number, each.family, at.date(), each.restatement)
 
 
 def fail(store: Store, detail: str, now: datetime) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections import defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from contracts.fleet import HelloAnswer
+from contracts.fleet import FamilyStanding, HelloAnswer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,6 +40,13 @@ class Knowledge(msgspec.Struct, frozen=True):
             (each.restatement for each in known if each.uai == uai and family in {None, each.family}),
             default=0,
         )
+
+    def standing_by_uai(self) -> dict[str, tuple[FamilyStanding, ...]]:
+        """The same, as each establishment needs it turn by turn."""
+        found: defaultdict[str, list[FamilyStanding]] = defaultdict(list)
+        for each in self.answer.standing if self.answer else ():
+            found[each.uai].append(each)
+        return {uai: tuple(standing) for uai, standing in found.items()}
 
 
 _decode = msgspec.json.Decoder(Knowledge).decode

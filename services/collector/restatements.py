@@ -31,7 +31,7 @@ class Restatements:
         """Periods of a family that hold a day are at least of this restatement; those that were not are published again."""
         for grain in GRAINS:
             query = """UPDATE period SET restatement = ?1, revision = revision + 1 WHERE restatement < ?1
-                       AND establishment = ?2 AND family = ?3 AND grain = ?4 AND substr(start, 1, 10) = ?5"""
+                       AND establishment = ?2 AND family = ?3 AND grain = ?4 AND start >= ?5 AND start < ?5 || '~'"""
             self._connection.execute(query, (restatement, establishment, family, grain, _start(grain, day)))
 
     def mark_all(self, since: date) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from contracts.catalogue import CATALOGUE
@@ -19,8 +19,7 @@ from services.collector.small import SmallProfiles
 from services.collector.sources import ACCESS_LOG, JOURNAL
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from contracts.fleet import FamilyStanding
     from contracts.usage_reported import UsageReported
     from services.collector.config import EstablishmentSettings
     from services.collector.reading import FollowedSource
@@ -34,13 +33,15 @@ KEEPING = timedelta(days=60)
 class EstablishmentService:
     """One establishment on the shared state. Its methods open the transactions.
 
-    `tidy`: what the settings say becomes of census files is done once they are read; `agent check` only looks.
+    `standing`: the highest restatements that the platform knows of it. `tidy`: what the settings say becomes of census files is
+    done once they are read; `agent check` only looks.
     """
 
     settings: EstablishmentSettings
     store: Store
     clock: AgentClock = field(default_factory=AgentClock)
     tidy: bool = True
+    standing: tuple[FamilyStanding, ...] = ()
     number: int = field(init=False)
     source: JournalSource = field(init=False)
     access_log: AccessLogSource = field(init=False)
@@ -62,6 +63,7 @@ class EstablishmentService:
             for source in stood_at:
                 self._observe(source.name, now)
             self._announce_small_profiles(now.timestamp())
+            self._stand()
             self._keep(now)
         return any(source.unread for source in self.sources)
 
@@ -130,6 +132,18 @@ class EstablishmentService:
                 "diagnostics", month, next_start("month", month) - timedelta(days=1)
             ):
                 self.store.raise_to(self.number, Period("diagnostics", "month", text), cells, now=now)
+
+    def _stand(self) -> None:
+        """Periods that were being counted at the highest restatement known do not stay below it (the state may have been lost).
+
+        Those that were over by then stay as they are: what the platform holds of them is at least as good as a second count. Those
+        that began later were never restated. A state that was not lost changes nothing by this.
+        """
+        for each in self.standing:
+            if not each.family.startswith("census."):
+                at = self.clock.business(datetime.fromtimestamp(each.restatement, UTC))
+                day = at.astimezone(self.settings.zone).date()
+                self.store.restatements.raise_to(self.number, each.family, day, each.restatement)
 
     # --- observation
 

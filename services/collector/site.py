@@ -18,7 +18,7 @@ from services.collector.sources import ACCESS_LOG, JOURNAL, families_of
 from services.collector.wiring import gateway_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from contracts.registry import Grant
@@ -151,6 +151,20 @@ def conflicts(establishment: EstablishmentSettings, agent: str, grants: list[Gra
             "connections come from the journal, and observed.access-log is granted: the platform waits for a log"
         )
     return sorted([*found, *_granted_twice(establishment.uai, agent, grants)])
+
+
+def shared_journals(establishments: Iterable[EstablishmentSettings]) -> dict[str, list[str]]:
+    """By UAI, journals that another establishment reads too: a journal names nobody, so each line would count in both."""
+    readers: dict[Path, list[str]] = {}
+    for each in establishments:
+        for path in files.find(each.folder, each.sources.journal_paths)[0]:
+            readers.setdefault(path, []).append(each.uai)
+    found: dict[str, list[str]] = {}
+    for path, uais in readers.items():
+        for uai in uais if len(uais) > 1 else ():
+            others = ", ".join(other for other in uais if other != uai)
+            found.setdefault(uai, []).append(f"{path} is read for {others} too: each of its lines counts in both")
+    return found
 
 
 def _granted_twice(uai: str, agent: str, grants: list[Grant]) -> Iterator[str]:

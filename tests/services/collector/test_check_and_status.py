@@ -183,3 +183,17 @@ def test_an_establishment_that_is_not_collected_is_told(platform: FleetPlatform,
     asyncio.run(run_until_idle(folder))
     assert _run("check", folder)["left_out"] == [UAI]
     assert any("no convention" in each for each in _run("status", folder)["platform"]["remarks"])
+
+
+def test_a_journal_that_two_establishments_read_is_told(platform: FleetPlatform, folder: Path) -> None:
+    platform.serve(OTHER, *FAMILIES)
+    write_journal(folder, uai=OTHER)
+    (folder / "sources" / OTHER / "agent.toml").write_text(f'journal = "../{UAI}/journal*"\n')
+    (folder / "agent.toml").write_text(
+        (folder / "agent.toml").read_text()
+        + f'[[establishment]]\nuai = "{OTHER}"\nzone = "Europe/Paris"\ntype = "college"\nsources = "sources/{OTHER}"\n'
+    )
+    asyncio.run(run_until_idle(folder))
+    found = _run("check", folder)
+    for one, other in zip(found["establishments"], (OTHER, UAI), strict=True):
+        assert any(f"is read for {other} too" in each for each in one["warnings"])

@@ -238,7 +238,6 @@ async def test_after_a_lost_state_a_restated_period_grows_again(platform: FleetP
         (folder / name).unlink(missing_ok=True)
     write_journal(folder, seen("2026-11-20", "u3"))
     await run_until_idle(folder)
-    await run_until_idle(folder)
     reports = {(r.family, r.grain, r.start): r.restatement for m in platform.messages for r in m.reports}
     assert reports["web", "day", "2026-11-20"] == at
     assert reports["people", "school_year", "2026-09-01"] == at
