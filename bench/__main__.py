@@ -14,15 +14,20 @@ import click
 from bench.results import Result, absent, goals, show
 
 BENCHES = ("collector", "access_log", "aggregator", "latency", "growth", "history", "query", "gateway", "freshness")
+WITHIN_S = 600
+"""Most take a minute; what takes ten has got stuck."""
 RESULTS = Path(__file__).with_name("results.json")
 
 
 def run(name: str) -> list[Result]:
     """One bench, alone, so that its memory and its garbage are its own; one that cannot run says why where its aims stand."""
     command = [sys.executable, "-m", f"bench.{name}", "--json"]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own modules
-    if done.returncode:
-        return [absent(aim, f"bench.{name} ended with {done.returncode}") for aim in _aims(name)]
+    try:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=WITHIN_S)  # noqa: S603 - our own modules
+    except subprocess.CalledProcessError as error:
+        return [absent(aim, f"bench.{name} ended with {error.returncode}") for aim in _aims(name)]
+    except subprocess.TimeoutExpired:
+        return [absent(aim, f"bench.{name} was not done after {WITHIN_S} s") for aim in _aims(name)]
     found: list[Result] = json.loads(done.stdout)
     measured = {each["name"] for each in found}
     return found + [absent(aim, f"bench.{name} gave no such figure") for aim in _aims(name) if aim not in measured]

@@ -48,14 +48,21 @@ async def measure(whole: Whole, journal: Path, lines: int) -> list[Result]:
     """The agent follows its journal while lines are written and answers are read."""
     say(f"{lines} lines at a cadence of {CADENCE_S:.0f} s")
     async with _agent(whole), Door(whole.stack.url, whole.stack.token) as door:
-        before = await _connections(door)
-        written: list[float] = []
-        writing = asyncio.create_task(_write(journal, lines, written))
-        seen = await _seen(door, before, lines)
-        await writing
+        await _told(door, journal, 1)  # until the agent has started
+        written, seen = await _told(door, journal, lines)
     took = [1000 * (arrived - start) for start, arrived in zip(written, seen, strict=True)]
     p50, p99 = np.percentile(took, (50, 99))
     return [figure("freshness.p50", round(p50), "ms"), figure("freshness.p99", round(p99), "ms")]
+
+
+async def _told(door: Door, journal: Path, lines: int) -> tuple[list[float], list[float]]:
+    """When each line was written, and when it was first answered."""
+    before = await _connections(door)
+    written: list[float] = []
+    writing = asyncio.create_task(_write(journal, lines, written))
+    seen = await _seen(door, before, lines)
+    await writing
+    return written, seen
 
 
 @asynccontextmanager

@@ -28,13 +28,13 @@ HOURS_FROM = LAST - timedelta(days=89)
 """Hours are kept for 90 days; the agent sends none that are older."""
 AIM, REPLAYED = 1000, 300
 """Establishments of the aim, and those that are replayed: their time, the start included, is told as if they were so many."""
-TABLES = ("reports", "hours", "sheets")
 WEIGH = """
-select pg_total_relation_size('usage.{0}'),
+select pg_total_relation_size('usage.bundles'), pg_total_relation_size('usage.sheets'),
     sum(case when length(cells) > 0 then (length(cells) - 1) / (2 + get_byte(cells, 0)) else 0 end)::bigint
-from usage.{0}
+from usage.sheets
 """
-"""Bytes with indexes, and cells: a packed row is a byte of width, then two bytes of code and that width of count for each."""
+"""Bytes with indexes, and the cells of sheets: a packed row is a byte of width, then two bytes of code and that width of count
+for each. Cells of reports are those that were sent, since each report was sent once."""
 
 
 @click.command()
@@ -64,7 +64,7 @@ async def measure(size: int) -> list[Result]:
         figure("history.replay.reports", round(sent.reports / seconds), "reports/s"),
         figure("history.replay.facts", round(sent.facts / seconds), "facts/s"),
         figure("history.replay.memory", memory, "MB"),
-        *_weights(weight, size),
+        *_weights(*weight, sent.facts, size),
     ]
 
 
@@ -86,23 +86,23 @@ class _Sent:
         return messages
 
 
-async def _weigh(here: Home) -> dict[str, tuple[int, int]]:
-    """Bytes and cells of each table, after a vacuum."""
+async def _weigh(here: Home) -> tuple[int, int, int]:
+    """Bytes of bundles, bytes of sheets and cells of sheets, after a vacuum."""
     say("vacuuming and weighing")
     connection = await asyncpg.connect(plain(here.url))
     try:
-        await connection.execute("vacuum analyze usage.reports, usage.hours, usage.sheets")
-        return {table: tuple(await connection.fetchrow(WEIGH.format(table))) for table in TABLES}
+        await connection.execute("vacuum analyze usage.bundles, usage.sheets")
+        return tuple(await connection.fetchrow(WEIGH))
     finally:
         await connection.close()
 
 
-def _weights(weight: dict[str, tuple[int, int]], size: int) -> Iterator[Result]:
-    total, cells = (sum(each) for each in zip(*weight.values(), strict=True))
-    yield figure("history.establishment_year", round(total / size / 1e6, 2), "MB")
-    yield figure("history.cell", round(total / cells, 1), "bytes/cell")
-    for table, (in_bytes, in_cells) in weight.items():
-        yield figure(f"history.cell.{table}", round(in_bytes / in_cells, 1), "bytes/cell")
+def _weights(reports: int, sheets: int, cells_of_sheets: int, cells_of_reports: int, size: int) -> Iterator[Result]:
+    """Reports are what is known; sheets are folded from them and can be made again."""
+    yield figure("history.establishment_year", round((reports + sheets) / size / 1e6, 2), "MB")
+    yield figure("history.cell", round((reports + sheets) / (cells_of_reports + cells_of_sheets), 1), "bytes/cell")
+    yield figure("history.cell.reports", round(reports / cells_of_reports, 1), "bytes/cell")
+    yield figure("history.cell.sheets", round(sheets / cells_of_sheets, 1), "bytes/cell")
 
 
 if __name__ == "__main__":

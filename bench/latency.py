@@ -32,7 +32,7 @@ ARRIVE_WITHIN_S = 10
 NOTIFY = """
 create function usage.tell() returns trigger language plpgsql as
     $$ begin perform pg_notify('merged', new.uai); return null; end $$;
-create trigger tell after insert or update on usage.reports for each row execute function usage.tell();
+create trigger tell after insert or update on usage.bundles for each row execute function usage.tell();
 """
 
 

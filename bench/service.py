@@ -30,7 +30,7 @@ from services.aggregator.handlers import GROUP, SESSION_MS
 from services.aggregator.running import prepare_database
 
 CONSUMING = b"The aggregator consumes"
-START_WITHIN_S = 60
+START_WITHIN_S, END_WITHIN_S = 60, 20
 LOOK_EVERY_S = 0.01
 PATIENCE_S = 60
 """Without any progress for so long, a bench gives up."""
@@ -130,10 +130,18 @@ async def aggregators(home: Home, number: int = 1, *, now: datetime = NOW) -> As
             await _settled(home, number)
         yield Aggregators(processes)
     finally:
-        for process in processes:
-            if process.returncode is None:
-                process.terminate()
-        await asyncio.gather(*(process.wait() for process in processes), *listeners)
+        await asyncio.gather(*(_end(process) for process in processes), *listeners)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(END_WITHIN_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 async def _start(home: Home, now: datetime) -> asyncio.subprocess.Process:

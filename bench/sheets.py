@@ -11,12 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.catalogue import CATALOGUE
 from contracts.packed import pack
-from services.aggregator.tables import DAY, MONTH, SCHOOL_YEAR, hours, sheets
+from services.aggregator.bundle import pack as pack_reports
+from services.aggregator.reports import Reports
+from services.aggregator.tables import DAY, HOUR, MONTH, SCHOOL_YEAR, bundles, sheets
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
 YEAR = date(2026, 9, 1)
-DAYS = 30
+DAYS, HOUR_DAYS = 30, 21
+FIRST_HOUR, HOURS = 6, 15
+"""Of a school's day, UTC."""
 AT_ONCE = 1000
 """Rows of one statement."""
 LEVELS_IN_USE = 8
@@ -29,12 +33,12 @@ async def fill(engine: AsyncEngine, uais: Sequence[str], *, with_days: bool = Tr
     """The school year, its last two months, thirty days and three weeks of hours; without days, the wider sheets alone."""
     rng = np.random.default_rng(1)
     async with engine.begin() as connection:
-        for table in (sheets, hours):
+        for table in (sheets, bundles):
             await connection.execute(table.delete())
         for rows in _sheet_rows(uais, rng, with_days=with_days):
             await connection.execute(sheets.insert(), rows)
         for rows in _hour_rows(uais, rng) if with_days else ():
-            await connection.execute(hours.insert(), rows)
+            await connection.execute(bundles.insert(), rows)
     async with engine.connect() as connection:
         await connection.exec_driver_sql("analyze")
         await connection.commit()
@@ -86,13 +90,18 @@ def _cells(rng: np.random.Generator, grain: int, minutes: int) -> bytes:
 
 
 def _hour_rows(uais: Iterable[str], rng: np.random.Generator) -> Iterator[list[dict[str, object]]]:
-    start = datetime(2026, 10, 29, 23, tzinfo=UTC)
+    """Bundles of three weeks, of an establishment at a time: fifteen hours a day, connections by web and mobile."""
+    first = TODAY - timedelta(days=HOUR_DAYS)
+    codes = CATALOGUE.select("web", "connections_hour")
+    periods = np.repeat(np.arange(HOUR_DAYS), HOURS)
+    n, nothing = periods.size, np.zeros(periods.size, np.int64)
     for uai in uais:
-        totals = rng.integers(1, 500, 21 * 15)
+        reports = Reports(
+            periods, nothing, np.tile(4 * np.arange(FIRST_HOUR, FIRST_HOUR + HOURS), HOUR_DAYS), nothing + 1, nothing,
+            nothing > 0, nothing + int(NOW.timestamp() * 1000), nothing + len(codes), np.tile(codes, n),
+            rng.integers(1, DAILY_LIMIT, n * len(codes)),
+        )  # fmt: skip
         yield [
-            {
-                "uai": uai, "family": 0, "start": start + timedelta(days=n // 15, hours=6 + n % 15), "agent": 1,
-                "restatement": 0, "cut": False, "as_of": NOW, "total": int(total), "cells": b"",
-            }
-            for n, total in enumerate(totals)
-        ]  # fmt: skip
+            {"uai": uai, "grain": HOUR, "start": first + timedelta(days=place), "families": 1, "reports": bundle}
+            for place, bundle in enumerate(pack_reports(reports, HOUR_DAYS))
+        ]

@@ -109,7 +109,7 @@ def evenings(uais: Sequence[str], days: Iterable[date]) -> Work:
 def backlog(uais: Sequence[str], publications: int, day: date = TODAY) -> Work:
     """What waits after an outage: each establishment's day, as published every five minutes, growing."""
     rng, work = np.random.default_rng(2), Work()
-    start = [*day_reports(rng, day), *wider_people(rng, day)]
+    start = [*day_reports(rng, day), _people_of_month(rng, day), _people_of_year(rng, day)]
     hours = hour_reports(rng, day, range(8, 9 + publications // 12))
     for turn in range(publications):
         grown = [_grown(report, turn) for report in (*start, *hours[turn // 12 * 2 : turn // 12 * 2 + 2])]
@@ -149,7 +149,8 @@ def _school_year(rng: np.random.Generator, first: date, last: date, hours_from: 
             yield from hour_reports(rng, day, range(7, 22) if day.weekday() < SATURDAY else range(10, 20))
         if day.replace(day=1) not in months:
             months.add(day.replace(day=1))
-            yield from wider_people(rng, day)
+            yield _people_of_month(rng, day)
+    yield _people_of_year(rng, first)
 
 
 SATURDAY = 5
@@ -196,13 +197,14 @@ def hour_reports(rng: np.random.Generator, day: date, hours: Iterable[int]) -> l
     ]
 
 
-def wider_people(rng: np.random.Generator, day: date) -> list[Report]:
-    """People of the month and of the school year, which no sum of days gives."""
+def _people_of_month(rng: np.random.Generator, day: date) -> Report:
+    """Which no sum of days gives."""
+    return _report(rng, "people", "month", day.replace(day=1).isoformat(), PEOPLE)
+
+
+def _people_of_year(rng: np.random.Generator, day: date) -> Report:
     year = date(day.year if day.month >= SEPTEMBER else day.year - 1, SEPTEMBER, 1)
-    return [
-        _report(rng, "people", "month", day.replace(day=1).isoformat(), PEOPLE),
-        _report(rng, "people", "school_year", year.isoformat(), PEOPLE),
-    ]
+    return _report(rng, "people", "school_year", year.isoformat(), PEOPLE)
 
 
 SEPTEMBER = 9

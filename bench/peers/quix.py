@@ -55,19 +55,16 @@ def windows(report: Report) -> list[tuple[str, str]]:
 
 
 def sheets(message: UsageReported, state: State) -> list[Row]:
-    """Merge each report into its last state, add what it gained to the sheets it reaches, give the sheets that changed."""
-    changed: dict[str, tuple[str, str]] = {}
+    """Merge each report into its last state; what all gained is added to each sheet they reach, once a message."""
+    gains: dict[tuple[str, str], list[tuple[list[int], Ints]]] = {}
     for report in message.reports:
-        key = f"{report.family} {report.grain} {report.start}"
-        gained = _merged(state, key, report)
-        if gained is None:
-            continue
-        for grain, start in windows(report):
-            _add(state, f"{grain} {start}", report.cells, gained)
-            changed[f"{grain} {start}"] = (grain, start)
+        gained = _merged(state, f"{report.family} {report.grain} {report.start}", report)
+        if gained is not None:
+            for window in windows(report):
+                gains.setdefault(window, []).append((report.cells, gained))
     return [
-        {"uai": message.uai, "grain": grain, "start": start, "cells": state.get_bytes(key)}
-        for key, (grain, start) in changed.items()
+        {"uai": message.uai, "grain": grain, "start": start, "cells": _added(state, f"{grain} {start}", parts)}
+        for (grain, start), parts in gains.items()
     ]
 
 
@@ -91,13 +88,17 @@ def _known(packed: bytes | None, cells: list[int]) -> Ints:
     return np.array([held.get(cell, 0) for cell in cells], np.int64)
 
 
-def _add(state: State, key: str, cells: list[int], gained: Ints) -> None:
+def _added(state: State, key: str, parts: list[tuple[list[int], Ints]]) -> bytes:
+    """The sheet with what its parts gained, kept and given."""
     codes, counts = unpack(state.get_bytes(key) or b"")
-    union = np.union1d(codes, cells)
+    new = np.concatenate([part for part, _ in parts])
+    union = np.union1d(codes, new)
     total = np.zeros(len(union), np.int64)
     total[np.searchsorted(union, codes)] = counts
-    total[np.searchsorted(union, cells)] += gained
-    state.set_bytes(key, pack(union, total))
+    np.add.at(total, np.searchsorted(union, new), np.concatenate([gained for _, gained in parts]))
+    packed = pack(union, total)
+    state.set_bytes(key, packed)
+    return packed
 
 
 def cells(message: UsageReported) -> Iterator[Row]:

@@ -1,3 +1,5 @@
+import java.util.HashMap;
+import java.util.Map;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.processor.api.Processor;
@@ -40,12 +42,15 @@ final class Sheets implements Processor<String, byte[], Void, Void> {
     public void process(Record<String, byte[]> record) {
         Message message = Message.read(record.value());
         Progress.count(message);
+        Map<String, Packed> gains = new HashMap<>();
         for (Message.Report report : message.reports()) {
-            merge(message.uai(), report);
+            merge(message.uai(), report, gains);
         }
+        gains.forEach((key, gained) -> sheets.put(key, Packed.of(sheets.get(key)).plus(gained).bytes()));
     }
 
-    private void merge(String uai, Message.Report report) {
+    /** Merges a report into its last state; what it gained goes to the sheets that it reaches, once a message. */
+    private void merge(String uai, Message.Report report, Map<String, Packed> gains) {
         String key = uai + '|' + report.family() + '|' + report.grain() + '|' + report.start();
         Packed known = Packed.of(reports.get(key));
         Packed gained = known.gainedBy(new Packed(report.cells(), report.counts()));
@@ -54,15 +59,11 @@ final class Sheets implements Processor<String, byte[], Void, Void> {
         }
         reports.put(key, known.plus(gained).bytes());
         if (!report.grain().equals("hour")) {
-            add(uai + '|' + report.grain() + '|' + report.start(), gained);
+            gains.merge(uai + '|' + report.grain() + '|' + report.start(), gained, Packed::plus);
         }
         if (report.isFolded()) {
-            add(uai + "|month|" + report.month(), gained);
-            add(uai + "|school_year|" + report.schoolYear(), gained);
+            gains.merge(uai + "|month|" + report.month(), gained, Packed::plus);
+            gains.merge(uai + "|school_year|" + report.schoolYear(), gained, Packed::plus);
         }
-    }
-
-    private void add(String key, Packed gained) {
-        sheets.put(key, Packed.of(sheets.get(key)).plus(gained).bytes());
     }
 }
