@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.local.places import ROOT
 from deploy.local.program import Ends, Node, Program, Readiness, Runs
 from deploy.local.reading import Reading, reading_nodes
+from deploy.local.simulation.past import past_years
+from deploy.local.simulation.preparation import FIRST_SCREEN, local_date
 from deploy.local.stack import Site, python_environment
 
 CADENCE_S = 3.0
@@ -15,16 +18,19 @@ CADENCE_S = 3.0
 
 
 def demonstration_nodes(site: Site) -> list[Node]:
-    """In order: history (first eight weeks) → registration → sources → visible → agent and simulation, for good.
+    """In order: history (first eight weeks) → registration → sources → visible → past years → agent and simulation, for good.
 
     A later run finds eight weeks and more in the sheets: it answers at once, and the agent reads on behind.
     """
-    folder = site.folder / "territory"
-    reading = Reading(folder, follow=True, after=("history",), seen=site.folder / "agent" / "seen")
+    folder, seen = site.folder / "territory", site.folder / "agent" / "seen"
+    years = tuple(year.name for year in past_years(local_date(datetime.now(UTC)) - FIRST_SCREEN))
+    reading = Reading(folder, follow=True, after=("history",), seen=seen, imports=years, past=("past",))
+    past = [] if reading.goes_on else [_simulation(site, folder, "past", "past", Ends(), ("visible",))]
     return [
         _simulation(site, folder, "history", "prepare", Ends()),
         *reading_nodes(site, reading),
-        _simulation(site, folder, "simulation", "live", Runs(), ("visible",)),
+        *past,
+        _simulation(site, folder, "simulation", "live", Runs(), ("visible", *(each.name for each in past))),
     ]
 
 

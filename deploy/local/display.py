@@ -21,10 +21,13 @@ NAMES = {
     "registration": "territoire, conventions, agent et droits enregistrés",
     "sources": "l'agent a lu les sources jusqu'au bout",
     "visible": "tout est visible par l'API",
+    "past": "ce qui est repris des années d'avant les agents est écrit",
+    "import": "année reprise d'avant les agents :",
     "agent": "l'agent continue de lire",
     "simulation": "l'historique puis le trafic en direct s'écrivent",
 }
-"""Steps of the demonstration, in the words of its spectators; servers and services keep their names."""
+"""Steps of the demonstration, in the words of its spectators; servers and services keep their names. A step of which there are
+several is named with what sets it apart: import-2024-2025."""
 
 
 UNDER_WAY = {
@@ -32,6 +35,8 @@ UNDER_WAY = {
     "registration": "enregistrement du territoire",
     "sources": "l'agent lit les journaux et publie ses comptes",
     "visible": "l'agrégateur finit de lire",
+    "past": "totaux et recensements d'avant les agents",
+    "import": "reprise de l'année",
 }
 """The same steps before they are done."""
 
@@ -58,7 +63,7 @@ class Progress:
 
     def changed(self, name: str, state: State) -> None:
         if state in ("ready", "done"):
-            self.say(click.style(f"✓ {self._names.get(name, name)}", fg="green"))
+            self.say(click.style(f"✓ {_told(self._names, name)}", fg="green"))
         elif state in ("restarting", "failed"):
             self.say(click.style(f"! {name}: {state}", fg="yellow"))
 
@@ -67,10 +72,15 @@ class Progress:
             self.say(click.style(f"… {self._waiting}{', '.join(self._under_way(name) for name in names)}", dim=True))
 
     def _under_way(self, name: str) -> str:
-        return UNDER_WAY.get(name, name) if self._names else name
+        return _told(UNDER_WAY, name) if self._names else name
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.1f} s"
+
+
+def _told(names: dict[str, str], name: str) -> str:
+    kind, _, which = name.partition("-")
+    return f"{names[kind]} {which}".strip() if kind in names else name
 
 
 def curl_commands(url: str, token: str) -> list[str]:

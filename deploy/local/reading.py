@@ -12,7 +12,7 @@ from deploy.local.credentials import write_private
 from deploy.local.errors import BadTerritoryError, ProgramFailedError
 from deploy.local.places import ROOT
 from deploy.local.process import answers, run_to_end
-from deploy.local.program import Ends, Node, Program, Runs, Step
+from deploy.local.program import Ends, Node, Program, Readiness, Runs, Step
 from deploy.local.stack import Site, python_environment
 
 REPORTS, GROUP = "usage.reported.v1", "aggregator"
@@ -33,12 +33,15 @@ class Reading:
     """How the territory of a folder is read. `follow`: go on reading after its end. `after`: what must be done before.
 
     `seen`, where given, is a mark left once everything was visible: later starts do not wait for the sources' end again.
+    `imports`: school years before the agents, imported once everything is visible; `past`: what must be done before that.
     """
 
     territory: Path
     follow: bool
     after: tuple[str, ...] = ()
     seen: Path | None = None
+    imports: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
 
     @property
     def goes_on(self) -> bool:
@@ -55,8 +58,20 @@ def reading_nodes(site: Site, reading: Reading) -> list[Node]:
         return [registration, visible, _agent(site, "agent", (), ("registration", "kafka", "aggregator"))]
     sources = _agent(site, "sources", ("--until-idle",), ("registration", "kafka", "aggregator"))
     visible = Step(name="visible", run=lambda: _see(site, reading), needs=("sources", "query", "gateway"))
-    following = [_agent(site, "agent", (), ("visible",))] if reading.follow else []
-    return [registration, sources, visible, *following]
+    imports = _imports(site, reading)
+    before = imports[-1].name if imports else "visible"
+    following = [_agent(site, "agent", (), (before,))] if reading.follow else []
+    return [registration, sources, visible, *imports, *following]
+
+
+def _imports(site: Site, reading: Reading) -> list[Program]:
+    """One after another, since an agent's state has one master; only the first start of a stack comes here."""
+    needs: tuple[str, ...] = ("visible", *reading.past)
+    found: list[Program] = []
+    for year in reading.imports:
+        found.append(_agent_command(site, f"import-{year}", ("import", "--school-year", year), needs, Ends()))
+        needs = (found[-1].name,)
+    return found
 
 
 async def _see(site: Site, reading: Reading) -> None:
@@ -67,11 +82,15 @@ async def _see(site: Site, reading: Reading) -> None:
 
 
 def _agent(site: Site, name: str, options: tuple[str, ...], needs: tuple[str, ...]) -> Program:
+    return _agent_command(site, name, ("run", *options), needs, Ends() if options else Runs())
+
+
+def _agent_command(site: Site, name: str, words: tuple[str, ...], needs: tuple[str, ...], ready: Readiness) -> Program:
     settings = site.folder / "agent" / "agent.toml"
     return Program(
         name=name,
-        command=(sys.executable, "-m", "territoriale", "agent", "run", "--settings", str(settings), *options),
-        ready=Ends() if options else Runs(),
+        command=(sys.executable, "-m", "territoriale", "agent", words[0], "--settings", str(settings), *words[1:]),
+        ready=ready,
         environment=python_environment(site),
         folder=ROOT,
         needs=needs,

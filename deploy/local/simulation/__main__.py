@@ -12,7 +12,13 @@ import click
 
 from chassis.clock import Clock, parse_instant
 from deploy.local.simulation.live import Simulation
-from deploy.local.simulation.preparation import DEFAULT_SEED, FolderInUseError, NotPreparedError, prepare
+from deploy.local.simulation.preparation import (
+    DEFAULT_SEED,
+    FolderInUseError,
+    NotPreparedError,
+    prepare,
+    prepare_past,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +54,13 @@ def prepare_command(folder: Path, now: datetime | None, seed: int) -> None:
             folder, Clock(now).now(), seed=seed, progress=lambda done, total: say(f"Établissements {done}/{total}")
         )
     )
+
+
+@main.command("past", help="Write what is imported of the school years before the agents.")
+@FOLDER
+def past_command(folder: Path) -> None:
+    """Three school years, of every establishment."""
+    with_sentences(lambda: prepare_past(folder, progress=lambda year: say(f"Année {year} : totaux et recensement")))
 
 
 @main.command(

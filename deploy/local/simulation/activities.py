@@ -112,6 +112,8 @@ class Agenda:
     lines: Floats
     batch: Floats
     school_only: NDArray[np.bool_]
+    what: tuple[tuple[str, str], ...]
+    """Measure and level, '' where none is told."""
     texts: tuple[str, ...]
     """The line from its kind on, its `n` and closing brace left open."""
 
@@ -130,6 +132,7 @@ def agenda(levels: tuple[str, ...], pupils: tuple[int, ...], teachers: int) -> A
         lines=np.array([lines for _, _, lines in rows]),
         batch=np.array([activity.batch for activity in activities]),
         school_only=np.array([activity.school_only for activity in activities]),
+        what=tuple((activity.measure, level) for activity, level, _ in rows),
         texts=tuple(_text(activity, level) for activity, level, _ in rows),
     )
 

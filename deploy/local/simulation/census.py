@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 FOLDER = "census"
 DAYS = ((9, 15), (1, 15), (5, 15))
 """Month and day of the censuses of a school year, in the order of the year."""
-YEARS_BEFORE = 5
-"""School years before the previous one of which a single census was kept."""
 
 PUPILS_PER_CLASS = 25.3
 ROOMS_PER_CLASS = 1.35
@@ -50,11 +48,10 @@ Rows = list[Sequence[str]]
 
 
 def due(establishment: Establishment, today: date) -> list[date]:
-    """Dates up to `today` of which this establishment has left a census, oldest first."""
+    """Dates up to `today`, since the previous rentrée, of which this establishment has left a census; oldest first."""
     current = school_year_start(today).year
-    alone = [date(year, *DAYS[0]) for year in range(current - 1 - YEARS_BEFORE, current - 1)]
-    whole = [_dated(year, *day) for year in (current - 1, current) for day in DAYS]
-    return [day for day in (*alone, *whole) if day <= today and establishment.exists_on(day)]
+    dates = [_dated(year, *day) for year in (current - 1, current) for day in DAYS]
+    return [day for day in dates if day <= today and establishment.exists_on(day)]
 
 
 def _dated(year: int, month: int, day: int) -> date:
@@ -68,13 +65,18 @@ def write_census(folder: Path, establishment: Establishment, day: date, seed: in
         return False
     draft = folder / f".{FOLDER}-{day}"
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    for name, rows in _files(establishment, day, seed):
-        text = "".join(";".join(row) + "\r\n" for row in rows)
-        (draft / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
+    write_files(draft, establishment, day, seed)
     path.parent.mkdir(exist_ok=True)
     draft.rename(path)
     return True
+
+
+def write_files(folder: Path, establishment: Establishment, day: date, seed: int) -> None:
+    """The five files of a census, in a folder that is made for them."""
+    folder.mkdir(parents=True)
+    for name, rows in _files(establishment, day, seed):
+        text = "".join(";".join(row) + "\r\n" for row in rows)
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
 
 
 def _files(establishment: Establishment, day: date, seed: int) -> Iterator[tuple[str, Rows]]:

@@ -62,7 +62,7 @@ class Simulation:
         self._say("Historique complet")
 
     def _write_censuses(self) -> None:
-        """Newest first, as the history; those before the agents' time too."""
+        """Newest first, as the history."""
         for journal in self._journals:
             for day in reversed(due(journal.establishment, local_date(self._clock()))):
                 if self._stop.is_set():

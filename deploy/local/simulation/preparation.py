@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from deploy.local.simulation.census import due, write_census
 from deploy.local.simulation.journal import Journal
+from deploy.local.simulation.past import past_years, write_past
 from deploy.local.simulation.territory import ESTABLISHMENTS, ZONE, dated, write_territory
 
 if TYPE_CHECKING:
@@ -78,6 +79,16 @@ def prepare(
             if progress:
                 progress(done, len(journals))
     return folder
+
+
+def prepare_past(folder: Path, progress: Callable[[str], None]) -> None:
+    """Write the school years before the agents; `progress` is told each. Raises `NotPreparedError`, `FolderInUseError`."""
+    recipe = recipe_of(folder)
+    with held(folder):
+        for year in past_years(recipe.first_day):
+            for establishment in recipe.places:
+                write_past(folder / establishment.uai, establishment, year, recipe.seed)
+            progress(year.name)
 
 
 def local_date(now: datetime) -> date:

@@ -11,13 +11,17 @@ from threading import Event
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from deploy.local.simulation import prepare
 from deploy.local.simulation.census import due, write_census
+from deploy.local.simulation.habits import PROFILES
 from deploy.local.simulation.live import Simulation
+from deploy.local.simulation.past import past_years, write_past
 from deploy.local.simulation.population import population
 from deploy.local.simulation.territory import ESTABLISHMENTS, dated
 from deploy.local.simulation.traffic import day_of
 from services.collector.census.folder import discover, read_newest
+from services.collector.totals import read_totals
 from tests.deploy.simulation.reading import dated_facts, instant
 
 SINCE = date(2026, 9, 28)
@@ -94,13 +98,36 @@ def test_a_census_is_read_whole_and_says_what_the_population_is(establishment, t
     assert ("-SEGPA" in str(rows["classes"])) == establishment.segpa
 
 
-def test_censuses_go_back_before_the_agents_and_stop_with_the_establishment(tmp_path: Path):
+def test_censuses_go_back_to_the_previous_rentree_and_stop_with_the_establishment(tmp_path: Path):
     closed = fated("closed")
     assert max(due(closed, THURSDAY)) == date(2026, 1, 15)
-    assert due(ESTABLISHMENTS[0], THURSDAY)[0] == date(2020, 9, 15)
+    assert due(ESTABLISHMENTS[0], THURSDAY)[0] == date(2025, 9, 15)
     prepare(tmp_path, datetime.fromisoformat("2026-08-30T10:15:30+02:00"), establishments=1)
     folder = tmp_path / ESTABLISHMENTS[0].uai / "census"
     assert [path.name for path in folder.iterdir()] == ["2026-05-15"]
     now = datetime.fromisoformat("2026-08-30T11:15:30+02:00")
     Simulation(tmp_path, clock=lambda: now, say=lambda _: None, stop=Event()).run(until_caught_up=True)
     assert {path.name for path in folder.iterdir()} == {day.isoformat() for day in due(ESTABLISHMENTS[0], now.date())}
+
+
+@pytest.mark.parametrize("establishment", ESTABLISHMENTS, ids=lambda each: each.uai)
+def test_past_years_are_what_an_agent_imports(establishment, tmp_path: Path):
+    years = past_years(SINCE)
+    assert [year.name for year in years] == ["2022-2023", "2023-2024", "2024-2025"]
+    assert write_past(tmp_path, establishment, years[-1], SEED)
+    assert not write_past(tmp_path, establishment, years[-1], SEED)
+    totals = read_totals((tmp_path / "import" / "2024-2025" / "totals.csv").read_bytes())
+    assert totals.faults == []
+    counts = {CATALOGUE.cells[code]: n for family in totals.counts.values() for code, n in family.items()}
+    assert {cell.family for cell in counts} == {
+        "web", "software", "people", "activities.scolarite", "activities.communications", "activities.travaux", "activities.social",
+    }  # fmt: skip
+    accounts = Counter(population(establishment, 2024, SEED).people.profile.tolist())
+    reached = {
+        cell.profile: n
+        for cell, n in counts.items()
+        if (cell.family, cell.channel, cell.access) == ("people", "net", "any")
+    }
+    assert all(n <= accounts[PROFILES.index(profile)] for profile, n in reached.items())
+    assert reached["responsable"] > 0.5 * accounts[PROFILES.index("responsable")]
+    assert len(discover(tmp_path / "import" / "2024-2025" / "census", THURSDAY).files) == 5
