@@ -111,7 +111,13 @@ async def test_the_command_reads_publishes_and_restates(topic: str, tmp_path: Pa
         )
         assert done.returncode == 0, done.stderr
         assert "canary" not in done.stdout + done.stderr
-    assert json.loads(done.stdout) == {"since": "2026-11-19", "files_gone": {UAI: []}}
+    nothing_gone: dict[str, list[str]] = {UAI: []}
+    assert json.loads(done.stdout) == {
+        "since": "2026-11-19",
+        "files_gone": nothing_gone,
+        "days_gone": nothing_gone,
+        "periods_left": nothing_gone,
+    }
     values = [each.value for each in await _messages(topic, "agent-command")]
     assert not any(b"canary" in value for value in values)
     web = [
