@@ -19,7 +19,7 @@ from bench.memory import peak_mb
 from bench.progress import say
 from bench.results import Result, figure, show
 from bench.sheets import NOW, fill
-from bench.stacks import Door, Whole, whole_stack
+from bench.stacks import OK, Door, Whole, whole_stack
 from bench.traffic import uais_of
 from chassis.database import create_engine
 from deploy.local.stack import service_environment
@@ -55,12 +55,13 @@ async def measure(whole: Whole, uais: Sequence[str], seconds: float) -> list[Res
     tokens = await _tokens(whole)
     say(f"{SESSIONS} sessions ask for {seconds:.0f} s")
     sessions = [_session(whole, token, number, seconds) for number, token in enumerate(tokens)]
-    took = list(itertools.chain.from_iterable(await asyncio.gather(*sessions)))
-    p50, p99 = np.percentile(took, (50, 99))
+    answers = list(itertools.chain.from_iterable(await asyncio.gather(*sessions)))
+    p50, p99 = np.percentile([took for _, took in answers], (50, 99))
     return [
         figure("gateway.p50", round(p50, 1), "ms"),
         figure("gateway.p99", round(p99, 1), "ms"),
-        figure("gateway.answers", round(len(took) / seconds, 1), "answers/s"),
+        figure("gateway.answers", round(len(answers) / seconds, 1), "answers/s"),
+        figure("gateway.refused", sum(status != OK for status, _ in answers), "answers"),
         *(
             figure(f"gateway.memory.{service}", peak_mb(whole.pid_of(service)), "MB")
             for service in ("query", "gateway")
@@ -87,19 +88,19 @@ async def _tokens(whole: Whole) -> list[str]:
         return [(await registrar.create_token(territory, f"bench {n}")).token for n in range(SESSIONS)]
 
 
-async def _session(whole: Whole, token: str, number: int, seconds: float) -> list[float]:
-    """One reader's milliseconds; readers start evenly spread over the two seconds."""
-    took: list[float] = []
+async def _session(whole: Whole, token: str, number: int, seconds: float) -> list[tuple[int, float]]:
+    """One reader's answers, status and milliseconds; readers start evenly spread over the two seconds."""
+    answers: list[tuple[int, float]] = []
     questions = _questions(number)
     started = time.perf_counter() + number * EVERY_S / SESSIONS
     async with Door(whole.stack.url, token) as door:
         for due in np.arange(0, WARM_UP_S + seconds, EVERY_S):
             await asyncio.sleep(started + due - time.perf_counter())
             asked = time.perf_counter()
-            await door.get(next(questions))
+            status, _ = await door.ask(next(questions))
             if due >= WARM_UP_S:
-                took.append(1000 * (time.perf_counter() - asked))
-    return took
+                answers.append((status, 1000 * (time.perf_counter() - asked)))
+    return answers
 
 
 def _questions(number: int) -> Iterator[str]:

@@ -77,12 +77,16 @@ class Door:
 
     async def get(self, path: str) -> bytes:
         """The body of a 200; AssertionError for anything else."""
+        status, body = await self.ask(path)
+        assert status == OK, f"{path}: {status} {body[:300]!r}"
+        return body
+
+    async def ask(self, path: str) -> tuple[int, bytes]:
+        """Status and body."""
         request = (
             f"GET /api/v1{path} HTTP/1.1\r\nHost: {self._address.netloc}\r\nAuthorization: Bearer {self._token}\r\n\r\n"
         )
         self._writer.write(request.encode())
         status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         length = next(int(line.split(":")[1]) for line in headers if line.lower().startswith("content-length:"))
-        body = await self._reader.readexactly(length)
-        assert int(status.split()[1]) == OK, f"{path}: {status} {body[:300]!r}"
-        return body
+        return int(status.split()[1]), await self._reader.readexactly(length)
