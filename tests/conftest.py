@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, settings
 
 from deploy.local.ports import free_port as _free_port
 from tests.support import servers
+from tests.support.grouping import pytest_collection_modifyitems
 from tests.support.servers import Database, PostgresServer
+
+__all__ = ["pytest_collection_modifyitems"]
 
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")

@@ -61,7 +61,7 @@ def poison(faults: Scene, uai: str, good: Message) -> dict[str, Message]:
         "cell_not_in_family": sign(usage(uai, family="software", cells=[CODE], counts=[HUGE])),
         "bad_count": sign(usage(uai, cells=[CODE], counts=[-1])),
         "bad_start": sign(usage(uai, grain="month", start="2026-10-02", cells=[CODE], counts=[HUGE])),
-        "grain_not_in_family": sign(usage(uai, grain="school_year", start="2026-09-01", cells=[CODE], counts=[HUGE])),
+        "grain_not_in_family": sign(usage(uai, family="census.comptes", grain="month", start="2026-09-01")),
         "oversize": sign(usage(uai, start="x" * 600_000)),
     }
 
