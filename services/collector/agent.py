@@ -118,7 +118,11 @@ class Agent:
 
     async def run_until_idle(self) -> None:
         """Read every source to its end and publish everything; the last failure is raised once patience is over."""
-        await self._until_stopped(self._settle())
+        await self._until_stopped(self._settle(reads=True))
+
+    async def run_until_published(self) -> None:
+        """Publish what is due and read nothing: for what was put in the state by other means."""
+        await self._until_stopped(self._settle(reads=False))
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         task, stop = asyncio.create_task(work), asyncio.create_task(self.stopping.wait())
@@ -242,12 +246,12 @@ class Agent:
         self._pause, self._not_before = FIRST_PAUSE, 0.0
         return self._next_slot(establishment)
 
-    async def _settle(self) -> None:
+    async def _settle(self, *, reads: bool) -> None:
         if self._greeter is not None:
             await self._heard_once(self._real_now() + PATIENCE_UNTIL_IDLE)
         for establishment in self._orders.establishments:
             give_up = self._real_now() + PATIENCE_UNTIL_IDLE
-            while not self.stopping.is_set() and not await self._settled(establishment, give_up):
+            while not self.stopping.is_set() and not await self._settled(establishment, give_up, reads=reads):
                 pass
 
     async def _heard_once(self, give_up: float) -> None:
@@ -265,9 +269,9 @@ class Agent:
             else:
                 return
 
-    async def _settled(self, establishment: EstablishmentSettings, give_up: float) -> bool:
+    async def _settled(self, establishment: EstablishmentSettings, give_up: float, *, reads: bool) -> bool:
         try:
-            if not await self._off_loop(self._turn_to_the_end, establishment):
+            if not (reads and await self._off_loop(self._turn_to_the_end, establishment)):
                 await self._publish(establishment)
                 self._pause = FIRST_PAUSE
                 return True

@@ -48,7 +48,7 @@ async def import_year(settings: AgentSettings, start: date, *, only: str = "", d
         for establishment, year in done:
             if not year.faults:
                 take(establishment, year, store, ordered.clock)
-        await agent.run_until_idle()
+        await agent.run_until_published()
     return [year for _, year in done]
 
 
