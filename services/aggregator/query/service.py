@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,8 +21,9 @@ from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
-from services.aggregator.query.sheets import Batch, Moment, Piles, Span
-from services.aggregator.query.store import read_hours, read_last_observed, read_sheets, snapshot
+from services.aggregator.query.sheets import Moment, PeriodSheets, Piles, Span
+from services.aggregator.query.store import read_hours, read_last_observed, snapshot
+from services.aggregator.query.unpacked import KeptSheets
 from services.aggregator.query.windows import Window, territory_date
 
 
@@ -32,6 +34,8 @@ class Queries:
         self._engine = engine
         self._clock = clock
         self._scopes = scopes
+        self._sheets = KeptSheets()
+        event.listen(engine.sync_engine, "connect", lambda *_: self._sheets.forget())
 
     async def table(self, question: TableQuestion) -> TableAnswer:
         """One table over the lines shown."""
@@ -59,7 +63,7 @@ class Queries:
         scoped = self._scopes.lines_of(question.scope)
         roll, moment = scoped.chosen(question.establishments), self._moment(scoped)
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, daily.spans(moment.today))
+            sheets = await self._sheets.read(connection, roll.uais, daily.PLAN.codes, daily.spans(moment.today))
         piles = Piles(roll, sheets, daily.PLAN.codes)
         return daily.series(roll, moment, piles, threshold=scoped.scope.territory.threshold)
 
@@ -68,7 +72,7 @@ class Queries:
         scoped = self._scopes.lines_of(question.scope)
         roll, moment = scoped.chosen(question.establishments), self._moment(scoped)
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, [hourly.span(moment.today)])
+            sheets = await self._sheets.read(connection, roll.uais, hourly.CODES, [hourly.span(moment.today)])
             hours = await read_hours(connection, roll.uais, hourly.FAMILIES, *hourly.instants(roll, moment.today))
         return hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), hours)
 
@@ -87,16 +91,16 @@ class Queries:
     async def _read(self, roll: Roll, windows: Sequence[Window], moment: Moment, plan: Plan) -> list[Readings]:
         readers = [Reader(roll, window, moment, plan) for window in windows]
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, set().union(*(reader.spans for reader in readers)))
-            days = [await self._mixed_days(connection, roll, window) for window in windows]
+            sheets = await self._sheets.read(connection, roll.uais, plan.codes, set().union(*(reader.spans for reader in readers)))
+            days = [await self._mixed_days(connection, roll, window, plan) for window in windows]
         piles = Piles(roll, sheets, plan.codes)
         return [reader.read(piles, of_window) for reader, of_window in zip(readers, days, strict=True)]
 
-    async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Batch]:
+    async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window, plan: Plan) -> Sequence[PeriodSheets]:
         """Day sheets of the lines whose connections changed source during the window; seldom any."""
         mixed = is_mixed(roll, window)
         uais = [line.uai for line, flag in zip(roll.lines, mixed.tolist(), strict=True) if flag]
-        return await read_sheets(connection, uais, [Span("day", window.first_day, window.last_day)]) if uais else []
+        return await self._sheets.read(connection, uais, plan.codes, [Span("day", window.first_day, window.last_day)])
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    Date,
+    Row,
     Select,
-    SmallInteger,
     Text,
+    TextClause,
     any_,
     bindparam,
     func,
@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.types import NULLTYPE
 
 from contracts.catalogue import CATALOGUE, GRAINS
 from services.aggregator.bundle import unpack
@@ -33,12 +32,14 @@ from services.aggregator.cells import Ints
 from services.aggregator.query.freshness import Observed
 from services.aggregator.query.hourly import Hours
 from services.aggregator.query.observation import ACCESS_LOG, JOURNAL
-from services.aggregator.query.sheets import Batch, Span
-from services.aggregator.reports import Bools, Period, Reports
+from services.aggregator.query.sheets import NEVER, Batch, Mark, Period, Span
+from services.aggregator.reports import Bools, Reports
+from services.aggregator.reports import Period as ReportedPeriod
 from services.aggregator.states import as_states
 from services.aggregator.tables import bundles, sheets
 
 _UAIS = bindparam("uais", type_=ARRAY(Text))
+_NOTHING: Mapping[Period, Mark] = {}
 _NEWEST = 2
 """Days looked at per source to find its last observed minute: the newest may hold no minute yet."""
 
@@ -52,43 +53,66 @@ async def snapshot(connection: AsyncConnection) -> None:
     await connection.execute(text("set transaction isolation level repeatable read, read only"))
 
 
-async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span]) -> list[Batch]:
-    """The sheets of these establishments in any of the spans, one batch per period that has any."""
-    periods = {period for span in spans for period in span.periods}
+async def read_sheets(
+    connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span], known: Mapping[Period, Mark] = _NOTHING
+) -> list[Batch]:
+    """The sheets of these establishments in any of the spans, a batch per period; of `known` periods what changed since."""
+    periods = list(dict.fromkeys(period for span in spans for period in span.periods))
     if not periods or not uais:
         return []
-    grains, starts = zip(*periods, strict=True)
-    asked = {"uais": uais, "grains": [GRAINS.index(grain) for grain in grains], "starts": starts}
+    marks = [known.get(period, NEVER) for period in periods]
+    asked = {
+        "uais": uais,
+        "grains": [GRAINS.index(grain) for grain, _ in periods],
+        "starts": [start for _, start in periods],
+        "snapshots": [mark.snapshot for mark in marks],
+        "horizons": [mark.horizon for mark in marks],
+    }
     statement = _SHEETS_OF_FEW if len(uais) < MANY else _SHEETS_OF_MANY
-    rows: Sequence[Any] = (await connection.execute(statement, asked)).all()
-    return [Batch(GRAINS[grain], *of_period) for grain, *of_period in rows]
+    return [_batch(row) for row in await connection.execute(statement, asked)]
 
 
-def _sheets(*, many: bool) -> Select[Any]:
-    """One row per period asked for; periods are a relation, so that one statement serves all questions.
-
-    For `many` the UAI is made an expression, which no index serves: the periods are walked and establishments hashed.
-    """
-    uai: ColumnElement[str] = sheets.c.uai.concat("") if many else sheets.c.uai
-    grains, starts = bindparam("grains", type_=ARRAY(SmallInteger)), bindparam("starts", type_=ARRAY(Date))
-    asked = func.unnest(grains, starts).table_valued("grain", "start", name="asked").render_derived()
-    of_period = (
-        select(_all(sheets.c.uai), _all(sheets.c.cells), _all(sheets.c.cut_families), func.max(sheets.c.as_of))
-        .where(sheets.c.grain == asked.c.grain, sheets.c.start == asked.c.start, _is_asked(uai))
-        .having(func.count() > 0)
-        .lateral("of_period")
-    )
-    return select(asked.c.grain, asked.c.start, of_period).join_from(asked, of_period, true())
+def _batch(row: Row[Any]) -> Batch:
+    found = [column or () for column in (row.uais, row.cells, row.cut_families, row.as_ofs)]
+    held = row.held if row.moved else None
+    return Batch(GRAINS[row.grain], row.start, *found, held, Mark(row.snapshot, row.horizon))
 
 
-def _all(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A column's values as the list that asyncpg makes of them; SQLAlchemy's own type would go through it once more."""
-    return func.array_agg(column, type_=NULLTYPE).label(f"all_{column.key}")
+_SHEETS = """
+select asked.grain, asked.start, asked.snapshot is distinct from now.snapshot as moved, now.snapshot, now.horizon, of_period.*
+from (select pg_current_snapshot()::text as snapshot, pg_snapshot_xmin(pg_current_snapshot())::text as horizon offset 0) as now,
+    (select grain, start, snapshot, age(nullif(horizon, '')::xid8::xid) as age
+        from unnest(:grains ::smallint[], :starts ::date[], :snapshots ::text[], :horizons ::text[])
+            as known (grain, start, snapshot, horizon) offset 0) as asked,
+    lateral (
+        select count(*) as held, array_agg(uai) filter (where newer) as uais, array_agg(cells) filter (where newer) as cells,
+            array_agg(cut_families) filter (where newer) as cut_families, array_agg(as_of) filter (where newer) as as_ofs
+        from (
+            select uai, cells, cut_families, as_of, asked.age is null or age(s.xmin) <= asked.age as newer
+            from usage.sheets s
+            where asked.snapshot <> now.snapshot and s.grain = asked.grain and s.start = asked.start and {uai} = any(:uais)
+            offset 0
+        ) as sheet
+    ) as of_period
+"""
+"""One row per period asked for; periods are a relation, so that one statement serves all questions.
+
+What was committed since an earlier snapshot was written by a transaction that had not ended then, hence not older than its
+horizon: a row's `xmin` tells it, whoever wrote. What was deleted is missing from the number of rows. Equal snapshots see the
+same, and nothing needs to be looked at. An age is the distance of a transaction from the newest, whatever 2**32 they passed.
+"""
 
 
-_SHEETS_OF_FEW, _SHEETS_OF_MANY = _sheets(many=False), _sheets(many=True)
+def _sheets(uai: str) -> TextClause:
+    return text(_SHEETS.format(uai=uai)).bindparams(_UAIS)
+
+
+_SHEETS_OF_FEW, _SHEETS_OF_MANY = _sheets("s.uai"), _sheets("s.uai || ''")
 MANY = 100
-"""From so many establishments on, walking a period's sheets costs less than looking each one up (7 ms a thousand)."""
+"""From so many establishments on, walking a period's sheets costs less than looking each one up (7 ms a thousand).
+
+For that the UAI is made an expression, which no index serves: the periods are walked and establishments hashed.
+"""
 
 
 async def read_hours(
@@ -131,7 +155,7 @@ def _hours(family: int, uais: Sequence[str], reports: Reports, starts: Ints, ask
 async def read_last_observed(connection: AsyncConnection, uais: Sequence[str]) -> list[Observed]:
     """The newest day reports of each source of each establishment: a few of them, since agents may share a day."""
     rows = (await connection.execute(union_all(*map(_newest, (JOURNAL, ACCESS_LOG))), {"uais": uais})).all()
-    periods = [Period(row.uai, GRAINS.index("day"), row.start.toordinal()) for row in rows]
+    periods = [ReportedPeriod(row.uai, GRAINS.index("day"), row.start.toordinal()) for row in rows]
     reports = unpack(range(len(rows)), [row.reports for row in rows])
     asked = np.array([CATALOGUE.families[row.family].number for row in rows], np.int64)
     names = {family.number: family.name for family in CATALOGUE.families.values()}
