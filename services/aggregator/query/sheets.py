@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -84,6 +85,16 @@ class Moment(NamedTuple):
     now: datetime
     today: date
 
+    @property
+    def quarter(self) -> tuple[int, int]:
+        """Equal for moments between which nothing passes that an answer asks the clock for.
+
+        That is the ends of hours, days and months in some zone, all at whole quarters of an hour of UTC; some comparisons take
+        an end itself for passed and some do not, so that an instant at a whole quarter equals none beside it.
+        """
+        quarters = self.now.timestamp() / _QUARTER_S
+        return math.floor(quarters), math.ceil(quarters)
+
 
 def add_by_line(lines: Indexes, counts: Counts, size: int) -> Counts:
     """For each of `size` lines the sum of the counts that are its own."""
@@ -93,6 +104,7 @@ def add_by_line(lines: Indexes, counts: Counts, size: int) -> Counts:
 _FAMILY_BITS = np.zeros(1 << 16, np.int64)
 """For each of the 65,536 codes the bit of its family."""
 _FAMILY_BITS[list(CATALOGUE.cells)] = [1 << CATALOGUE.families[cell.family].number for cell in CATALOGUE.cells.values()]
+_QUARTER_S = 900
 _versions = itertools.count()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import calendar
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import date
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Date,
     Row,
     Select,
     Text,
@@ -30,7 +33,7 @@ from contracts.catalogue import CATALOGUE, GRAINS
 from services.aggregator.bundle import unpack
 from services.aggregator.cells import Ints
 from services.aggregator.query.freshness import Observed
-from services.aggregator.query.hourly import Hours
+from services.aggregator.query.hourly import FAMILIES, Hours
 from services.aggregator.query.observation import ACCESS_LOG, JOURNAL
 from services.aggregator.query.sheets import NEVER, Batch, Mark, Period, Span
 from services.aggregator.reports import Bools, Reports
@@ -73,14 +76,24 @@ async def read_sheets(
 
 
 def _batch(row: Row[Any]) -> Batch:
-    found = [column or () for column in (row.uais, row.cells, row.cut_families, row.as_ofs)]
-    held = row.held if row.moved else None
-    return Batch(GRAINS[row.grain], row.start, *found, held, Mark(row.snapshot, row.horizon))
+    return Batch(
+        GRAINS[row.grain],
+        row.start,
+        row.uais or (),
+        row.cells or (),
+        row.cut_families or (),
+        row.as_ofs or (),
+        row.held if row.moved else None,
+        Mark(row.snapshot, row.horizon),
+    )
 
 
+_NOW = """
+(select pg_current_snapshot()::text as snapshot, pg_snapshot_xmin(pg_current_snapshot())::text as horizon offset 0) as now
+"""
 _SHEETS = """
 select asked.grain, asked.start, asked.snapshot is distinct from now.snapshot as moved, now.snapshot, now.horizon, of_period.*
-from (select pg_current_snapshot()::text as snapshot, pg_snapshot_xmin(pg_current_snapshot())::text as horizon offset 0) as now,
+from {now},
     (select grain, start, snapshot, age(nullif(horizon, '')::xid8::xid) as age
         from unnest(:grains ::smallint[], :starts ::date[], :snapshots ::text[], :horizons ::text[])
             as known (grain, start, snapshot, horizon) offset 0) as asked,
@@ -104,7 +117,7 @@ same, and nothing needs to be looked at. An age is the distance of a transaction
 
 
 def _sheets(uai: str) -> TextClause:
-    return text(_SHEETS.format(uai=uai)).bindparams(_UAIS)
+    return text(_SHEETS.format(now=_NOW, uai=uai)).bindparams(_UAIS)
 
 
 _SHEETS_OF_FEW, _SHEETS_OF_MANY = _sheets("s.uai"), _sheets("s.uai || ''")
@@ -115,32 +128,79 @@ For that the UAI is made an expression, which no index serves: the periods are w
 """
 
 
+class Hold(NamedTuple):
+    """How many rows of hours a day had at a mark."""
+
+    held: int
+    mark: Mark
+
+
+async def read_days_moved(
+    connection: AsyncConnection, uais: Sequence[str], days: Sequence[date], known: Mapping[date, Hold]
+) -> tuple[set[date], Mark]:
+    """Of these UTC days those whose hours are not known, or may be other than known; and the mark of this transaction."""
+    asked = {
+        "uais": uais,
+        "days": days,
+        "held": [known[day].held if day in known else -1 for day in days],
+        "snapshots": [known[day].mark.snapshot if day in known else "" for day in days],
+        "horizons": [known[day].mark.horizon if day in known else "" for day in days],
+        "families": _HOURLY,
+    }
+    rows = (await connection.execute(_DAYS_MOVED, asked)).all()
+    return {row.start for row in rows if row.moved}, Mark(rows[0].snapshot, rows[0].horizon)
+
+
+_HOURLY = sum(1 << CATALOGUE.families[family].number for family in FAMILIES)
+_MOVED = """
+select asked.start, now.snapshot, now.horizon, asked.held < 0
+    or asked.snapshot <> now.snapshot and (of_day.held <> asked.held or coalesce(of_day.newer, false)) as moved
+from {now},
+    (select start, held, snapshot, age(nullif(horizon, '')::xid8::xid) as age
+        from unnest(:days ::date[], :held ::int[], :snapshots ::text[], :horizons ::text[])
+            as known (start, held, snapshot, horizon) offset 0) as asked,
+    lateral (
+        select count(*) as held, bool_or(age(b.xmin) <= asked.age) as newer
+        from usage.bundles b
+        where asked.held >= 0 and asked.snapshot <> now.snapshot and b.grain = {hour}
+            and b.start = asked.start and b.families & :families <> 0 and b.uai = any(:uais)
+    ) as of_day
+"""
+_DAYS_MOVED = text(_MOVED.format(now=_NOW, hour=GRAINS.index("hour"))).bindparams(_UAIS)
+
+
 async def read_hours(
-    connection: AsyncConnection, uais: Sequence[str], families: Iterable[str], first: datetime, end: datetime
-) -> list[Hours]:
-    """The hour reports that start in [first, end): a row holds those of a UTC day, so half a million hours stay quick."""
-    numbers = [CATALOGUE.families[family].number for family in families]
-    wanted = (
-        select(bundles.c.uai, bundles.c.start, bundles.c.reports)
-        .where(
-            bundles.c.grain == GRAINS.index("hour"),
-            bundles.c.start >= first.astimezone(UTC).date(),
-            bundles.c.start <= end.astimezone(UTC).date(),
-            bundles.c.families.op("&")(sum(1 << number for number in numbers)) != 0,
-            _is_asked(bundles.c.uai),
-        )
-        .order_by(bundles.c.uai)
+    connection: AsyncConnection, uais: Sequence[str], days: Iterable[date]
+) -> dict[date, tuple[int, list[Hours]]]:
+    """The hours of these UTC days: how many rows each day has, and what they hold; a row holds all hours of a UTC day."""
+    rows = (await connection.execute(_HOURS, {"uais": uais, "days": list(days)})).all()
+    by_day: defaultdict[date, list[tuple[str, bytes]]] = defaultdict(list)
+    for uai, day, packed in rows:
+        by_day[day].append((uai, packed))
+    return {day: (len(by_day[day]), _hours_of(day, by_day[day])) for day in days}
+
+
+_HOURS = (
+    select(bundles.c.uai, bundles.c.start, bundles.c.reports)
+    .where(
+        bundles.c.grain == GRAINS.index("hour"),
+        bundles.c.start == any_(bindparam("days", type_=ARRAY(Date))),
+        bundles.c.families.op("&")(_HOURLY) != 0,
+        _is_asked(bundles.c.uai),
     )
-    rows = (await connection.execute(wanted, {"uais": uais})).all()
+    .order_by(bundles.c.uai)
+)
+
+
+def _hours_of(day: date, rows: Sequence[tuple[str, bytes]]) -> list[Hours]:
     if not rows:
         return []
-    found, days, packed = zip(*rows, strict=True)
+    uais, packed = zip(*rows, strict=True)
     reports = unpack(range(len(packed)), packed).in_order()
-    midnights = np.array(days, "datetime64[s]").astype(np.int64)
-    starts = midnights[reports.periods] + reports.quarters * 900
-    asked = (starts >= first.timestamp()) & (starts < end.timestamp())
-    masks = [(number, asked & (reports.families == number)) for number in numbers]
-    return [_hours(number, found, reports, starts, mask) for number, mask in masks if mask.any()]
+    starts = calendar.timegm(day.timetuple()) + reports.quarters * 900
+    numbers = [CATALOGUE.families[family].number for family in FAMILIES]
+    masks = [(number, reports.families == number) for number in numbers]
+    return [_hours(number, uais, reports, starts, mask) for number, mask in masks if mask.any()]
 
 
 def _hours(family: int, uais: Sequence[str], reports: Reports, starts: Ints, asked: Bools) -> Hours:
