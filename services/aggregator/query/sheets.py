@@ -20,7 +20,6 @@ from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes, dense
 from services.aggregator.query.states import Flags
 
-
 Period = tuple[Grain, date]
 """A grain and the first day."""
 
