@@ -72,6 +72,11 @@ class Queries:
         self._answers = KeptAnswers()
         event.listen(engine.sync_engine, "connect", self._forget)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept unpacked between questions."""
+        return self._sheets.taken + self._hours.taken
+
     async def table(self, question: TableQuestion) -> msgspec.Raw:
         """One table over the lines shown: a `TableAnswer`."""
         shape = tables.shape(question)

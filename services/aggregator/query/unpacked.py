@@ -32,6 +32,11 @@ class KeptSheets:
         self._shelf: Shelf[object, _Known] = Shelf(room)
         self._generation = 0
 
+    @property
+    def taken(self) -> int:
+        """Bytes kept now."""
+        return self._shelf.taken
+
     def forget(self) -> None:
         """Marks are worth nothing to another server, nor to the same one after a crash: its transactions may be counted again."""
         self._generation += 1
@@ -66,6 +71,11 @@ class KeptHours:
     def __init__(self, room: int = ROOM // 4) -> None:
         self._shelf: Shelf[object, tuple[Hold, DayHours]] = Shelf(room)
         self._generation = 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes kept now."""
+        return self._shelf.taken
 
     def forget(self) -> None:
         """As of sheets."""
