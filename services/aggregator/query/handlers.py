@@ -11,7 +11,6 @@ from contracts.questions import FreshnessQuestion, SeriesQuestion, SummaryQuesti
 from services.aggregator.query.errors import MalformedQuestionError
 from services.aggregator.query.service import Queries
 
-_encode = msgspec.json.Encoder().encode
 _Question = TypeVar("_Question")
 
 
@@ -46,7 +45,8 @@ def router() -> APIRouter:
 
     @api.post("/freshness")
     async def freshness(request: Request, ask: Ask) -> Response:
-        return _ready(await ask.freshness(await _question(request, FreshnessQuestion)))
+        found = await ask.freshness(await _question(request, FreshnessQuestion))
+        return _ready(msgspec.Raw(msgspec.json.encode(found)))
 
     return api
 
@@ -58,5 +58,5 @@ async def _question(request: Request, kind: type[_Question]) -> _Question:
         raise MalformedQuestionError(str(error)) from error
 
 
-def _ready(answer: object) -> Response:
-    return Response(_encode(answer), media_type="application/json")
+def _ready(answer: msgspec.Raw) -> Response:
+    return Response(bytes(answer), media_type="application/json")

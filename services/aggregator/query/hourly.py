@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -31,6 +33,7 @@ FAMILIES = ("web", "software")
 CODES = Codes(code for codes in MINUTES.values() for code in codes)
 _CONNECTIONS = next(c for c in CATALOGUE.tables["connexions.authentifiees"].columns if c.id == "total.all")
 _ONE_DAY = timedelta(days=1)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,22 @@ class Hours:
     cut: Flags
 
 
+_versions = itertools.count()
+
+
+@dataclass(frozen=True, eq=False)
+class DayHours:
+    """The hour reports of one UTC day; `version` is another for other reports."""
+
+    hours: Sequence[Hours]
+    version: int = field(default_factory=_versions.__next__)
+
+    @property
+    def weight(self) -> int:
+        """Bytes, near enough."""
+        return 1000 + sum(heap.starts.nbytes * 3 + 100 * len(heap.uais) for heap in self.hours)
+
+
 def days(today: date) -> list[date]:
     """The days of the series, oldest first."""
     return [today - back * _ONE_DAY for back in range(DAYS, 0, -1)]
@@ -58,11 +77,13 @@ def span(today: date) -> Span:
     return Span("day", today - DAYS * _ONE_DAY, today - _ONE_DAY)
 
 
-def instants(roll: Roll, today: date) -> tuple[datetime, datetime]:
-    """From when to when the hours of the series were lived, over all the lines' zones."""
+def utc_days(roll: Roll, today: date) -> list[date]:
+    """The UTC days in which the hours of the series were lived, over all the lines' zones."""
     zones = list(roll.zones) or ["UTC"]
-    first, last = days(today)[0], days(today)[-1]
-    return min(bounds("day", first, zone)[0] for zone in zones), max(bounds("day", last, zone)[1] for zone in zones)
+    shown = days(today)
+    first = min(bounds("day", shown[0], zone)[0] for zone in zones).astimezone(UTC).date()
+    last = (max(bounds("day", shown[-1], zone)[1] for zone in zones) - _INSTANT).astimezone(UTC).date()
+    return [first + number * _ONE_DAY for number in range((last - first).days + 1)]
 
 
 @dataclass(frozen=True)
@@ -171,15 +192,22 @@ class _Board:
         return _Part(value, asked, asked & seen.seen, cut | self._running | (seen.observed < seen.elapsed), seen)
 
     def _counts(self, family: int, hours: Sequence[Hours]) -> tuple[Counts, Flags]:
-        value, cut = np.zeros(self._size), np.zeros(self._size, np.bool_)
-        for reports in (heap for heap in hours if heap.family == family):
-            lines = np.repeat([self._roll.place[uai] for uai in reports.uais], reports.sizes)
-            for zone, of_zone in self._by_zone(lines):
-                slots, known = self._clocks[zone].slots_of(reports.starts[of_zone])
-                places = lines[of_zone][known] * self._size[1] + slots
-                value += np.bincount(places, reports.totals[of_zone][known], value.size).reshape(self._size)
-                cut.ravel()[places[reports.cut[of_zone][known]]] = True
-        return value, cut
+        """Connections by line and slot, and where some report is cut: all that was reported, put in its place at once."""
+        heaps = [heap for heap in hours if heap.family == family]
+        lines = _joined(
+            [np.repeat([self._roll.place[uai] for uai in heap.uais], heap.sizes) for heap in heaps], np.int64
+        )
+        starts = _joined([heap.starts for heap in heaps], np.int64)
+        places = np.full(len(lines), -1, np.int64)
+        for zone, of_zone in self._by_zone(lines):
+            slots, known = self._clocks[zone].slots_of(starts[of_zone])
+            places[of_zone[known]] = lines[of_zone[known]] * self._size[1] + slots
+        known = places >= 0
+        totals = _joined([heap.totals for heap in heaps], np.float64)[known]
+        cut = np.zeros(self._size, np.bool_)
+        cut.ravel()[places[known & _joined([heap.cut for heap in heaps], np.bool_)]] = True
+        value = np.bincount(places[known], totals, cut.size).astype(np.float64)
+        return value.reshape(self._size), cut
 
     def _by_zone(self, lines: Indexes) -> Iterator[tuple[str, Indexes]]:
         """Each zone, and which of `lines` are in it."""
@@ -224,6 +252,10 @@ class _Board:
     def _denied(self) -> Flags:
         verdict = judge(_CONNECTIONS, self._roll, self._days[0].year)
         return np.repeat(verdict.denied[:, None], self._size[1], axis=1)
+
+
+def _joined(arrays: Sequence[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0, kind), *arrays])
 
 
 def _choose(first: Flags, one: _Seen, other: _Seen) -> _Seen:

@@ -185,8 +185,10 @@ def _grants_by_family(lines: Sequence[Line]) -> dict[str, Grants]:
 class ScopedLines:
     """All lines of one scope in the default order; built once per scope, since names are slow to compare."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, key: bytes = b"") -> None:
+        """`key`: equal for equal scopes, and only for them."""
         self.scope = scope
+        self.key = key
         lines = sorted(map(Line, scope.establishments), key=lambda line: line.name_key)
         self.all = Roll.of(lines)
 

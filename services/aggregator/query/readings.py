@@ -16,7 +16,7 @@ from services.aggregator.query.columns import SMALL, Plan
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts
 from services.aggregator.query.observation import GRACE, MINUTES, Observation, access_log_days, observe
-from services.aggregator.query.sheets import Batch, Moment, Pile, Piles, Span
+from services.aggregator.query.sheets import Moment, PeriodSheets, Pile, Piles, Span
 from services.aggregator.query.states import Flags
 from services.aggregator.query.windows import Window
 
@@ -113,7 +113,7 @@ class Reader:
             spans.add(self._census)
         return spans
 
-    def read(self, piles: Piles, days: Sequence[Batch] = ()) -> Readings:
+    def read(self, piles: Piles, days: Sequence[PeriodSheets] = ()) -> Readings:
         """Readings of the sheets of `spans`; `days`: all the window's day sheets of the lines of mixed sources."""
         window, now = self._window, self._moment.now
         main = piles.of(self._main)

@@ -28,7 +28,7 @@ class Scopes:
         key = blake2b(bytes(scope), digest_size=32).digest()
         lines = self._known.get(key)
         if lines is None:
-            lines = self._known[key] = ScopedLines(self._decode(scope))
+            lines = self._known[key] = ScopedLines(self._decode(scope), key)
             while len(self._known) > self._kept:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)

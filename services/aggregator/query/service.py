@@ -2,108 +2,177 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import itertools
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
+import msgspec
+import numpy as np
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis.clock import Clock
 from chassis.errors import UnavailableError
-from contracts.answers import DailySeries, Freshness, HourlySeries, SummaryAnswer, TableAnswer
-from contracts.questions import FreshnessQuestion, SeriesQuestion, SummaryQuestion, TableQuestion
+from contracts.answers import Freshness
+from contracts.questions import Asked, FreshnessQuestion, SeriesQuestion, SummaryQuestion, TableQuestion
+from contracts.scope import Scope
 from services.aggregator.query import daily, hourly, summaries, tables
+from services.aggregator.query.answers import KeptAnswers
 from services.aggregator.query.columns import Plan
 from services.aggregator.query.freshness import freshness
-from services.aggregator.query.lines import Roll, ScopedLines
+from services.aggregator.query.lines import Roll
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader, Readings
 from services.aggregator.query.scopes import Scopes
-from services.aggregator.query.sheets import Batch, Moment, Piles, Span
-from services.aggregator.query.store import read_hours, read_last_observed, read_sheets, snapshot
+from services.aggregator.query.sheets import Moment, PeriodSheets, Piles, Span
+from services.aggregator.query.store import read_last_observed
+from services.aggregator.query.unpacked import KeptHours, KeptSheets
 from services.aggregator.query.windows import Window, territory_date
 
 
+class _Asked(NamedTuple):
+    """A question understood; `key` holds all that its answer depends on but what is read."""
+
+    scope: Scope
+    roll: Roll
+    moment: Moment
+    key: Hashable
+
+
+class _Found(NamedTuple):
+    """What was read for one question; `days`: by window, those of lines of mixed sources."""
+
+    roll: Roll
+    plan: Plan
+    readers: Sequence[Reader]
+    sheets: Sequence[PeriodSheets]
+    days: Sequence[Sequence[PeriodSheets]]
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        return tuple(each.version for each in itertools.chain(self.sheets, *self.days))
+
+    def readings(self) -> list[Readings]:
+        piles = Piles(self.roll, self.sheets, self.plan.codes)
+        return [reader.read(piles, of_window) for reader, of_window in zip(self.readers, self.days, strict=True)]
+
+
 class Queries:
-    """The answers of the internal API."""
+    """The answers of the internal API, as JSON."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock, scopes: Scopes) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._clock = clock
         self._scopes = scopes
+        self._sheets = KeptSheets()
+        self._hours = KeptHours()
+        self._answers = KeptAnswers()
+        event.listen(engine.sync_engine, "connect", self._forget)
 
-    async def table(self, question: TableQuestion) -> TableAnswer:
-        """One table over the lines shown."""
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept unpacked between questions."""
+        return self._sheets.taken + self._hours.taken
+
+    async def table(self, question: TableQuestion) -> msgspec.Raw:
+        """One table over the lines shown: a `TableAnswer`."""
         shape = tables.shape(question)
-        scoped = self._scopes.lines_of(question.scope)
-        moment = self._moment(scoped)
-        windows = tables.windows_of(question, shape, moment)
-        roll = scoped.chosen(question.establishments, question.search)
-        readings = await self._read(roll, windows, moment, shape.plan)
-        return tables.answer(shape, readings, threshold=scoped.scope.territory.threshold, sort=question.sort)
+        asked = self._asked(question, question.establishments, question.search)
+        threshold = asked.scope.territory.threshold
+        windows = tables.windows_of(question, shape, asked.moment)
+        found = await self._read(asked, windows, shape.plan)
+        return self._answers.give(
+            asked.key,
+            found.versions,
+            lambda: tables.answer(shape, found.readings(), threshold=threshold, sort=question.sort),
+        )
 
-    async def summary(self, question: SummaryQuestion) -> SummaryAnswer:
-        """The widgets of one page over the establishments chosen."""
+    async def summary(self, question: SummaryQuestion) -> msgspec.Raw:
+        """The widgets of one page over the establishments chosen: a `SummaryAnswer`."""
         page = summaries.page_of(question)
-        scoped = self._scopes.lines_of(question.scope)
-        moment = self._moment(scoped)
-        windows = summaries.windows_of(page, question, moment)
-        readings = await self._read(scoped.chosen(question.establishments), windows, moment, summaries.plan(page.id))
-        uncovered = 0 if question.establishments else scoped.scope.without_convention
-        threshold = scoped.scope.territory.threshold
-        return summaries.answer(page, readings, threshold=threshold, without_convention=uncovered)
+        asked = self._asked(question, question.establishments)
+        threshold = asked.scope.territory.threshold
+        windows = summaries.windows_of(page, question, asked.moment)
+        found = await self._read(asked, windows, summaries.plan(page.id))
+        uncovered = 0 if question.establishments else asked.scope.without_convention
+        return self._answers.give(
+            asked.key,
+            found.versions,
+            lambda: summaries.answer(page, found.readings(), threshold=threshold, without_convention=uncovered),
+        )
 
-    async def daily(self, question: SeriesQuestion) -> DailySeries:
-        """Four weeks and today, by day."""
-        scoped = self._scopes.lines_of(question.scope)
-        roll, moment = scoped.chosen(question.establishments), self._moment(scoped)
+    async def daily(self, question: SeriesQuestion) -> msgspec.Raw:
+        """Four weeks and today, by day: a `DailySeries`."""
+        asked = self._asked(question, question.establishments)
+        roll, moment, codes = asked.roll, asked.moment, daily.PLAN.codes
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, daily.spans(moment.today))
-        piles = Piles(roll, sheets, daily.PLAN.codes)
-        return daily.series(roll, moment, piles, threshold=scoped.scope.territory.threshold)
+            sheets = await self._sheets.read(connection, roll.uais, codes, daily.spans(moment.today))
+        threshold = asked.scope.territory.threshold
+        return self._answers.give(
+            ("daily", asked.key),
+            tuple(each.version for each in sheets),
+            lambda: daily.series(roll, moment, Piles(roll, sheets, codes), threshold=threshold),
+        )
 
-    async def hourly(self, question: SeriesQuestion) -> HourlySeries:
-        """Three weeks, by hour of the local day."""
-        scoped = self._scopes.lines_of(question.scope)
-        roll, moment = scoped.chosen(question.establishments), self._moment(scoped)
+    async def hourly(self, question: SeriesQuestion) -> msgspec.Raw:
+        """Three weeks, by hour of the local day: an `HourlySeries`."""
+        asked = self._asked(question, question.establishments)
+        roll, moment, codes = asked.roll, asked.moment, hourly.CODES
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, [hourly.span(moment.today)])
-            hours = await read_hours(connection, roll.uais, hourly.FAMILIES, *hourly.instants(roll, moment.today))
-        return hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), hours)
+            sheets = await self._sheets.read(connection, roll.uais, codes, [hourly.span(moment.today)])
+            days = await self._hours.read(connection, roll.uais, hourly.utc_days(roll, moment.today))
+        return self._answers.give(
+            ("hourly", asked.key),
+            (*(each.version for each in sheets), *(each.version for each in days)),
+            lambda: hourly.series(
+                roll, moment, Piles(roll, sheets, codes), [hours for day in days for hours in day.hours]
+            ),
+        )
 
     async def freshness(self, question: FreshnessQuestion) -> list[Freshness]:
         """Until when each granted family of each establishment has been observed."""
+        asked = self._asked(question, question.establishments)
+        async with self._reading() as connection:
+            newest = await read_last_observed(connection, asked.roll.uais)
+        return freshness(asked.roll, asked.moment.today, newest)
+
+    def _asked(self, question: Asked, establishments: Sequence[str], search: str = "") -> _Asked:
         scoped = self._scopes.lines_of(question.scope)
-        roll = scoped.chosen(question.establishments)
-        async with self._reading() as connection:
-            newest = await read_last_observed(connection, roll.uais)
-        return freshness(roll, self._moment(scoped).today, newest)
-
-    def _moment(self, scoped: ScopedLines) -> Moment:
         now = self._clock.now()
-        return Moment(now, territory_date(now, scoped.scope.territory.zone))
+        moment = Moment(now, territory_date(now, scoped.scope.territory.zone))
+        key = scoped.key, moment.quarter, type(question), msgspec.structs.astuple(question)[1:]
+        return _Asked(scoped.scope, scoped.chosen(establishments, search), moment, key)
 
-    async def _read(self, roll: Roll, windows: Sequence[Window], moment: Moment, plan: Plan) -> list[Readings]:
-        readers = [Reader(roll, window, moment, plan) for window in windows]
+    async def _read(self, asked: _Asked, windows: Sequence[Window], plan: Plan) -> _Found:
+        readers = [Reader(asked.roll, window, asked.moment, plan) for window in windows]
+        spans = set().union(*(reader.spans for reader in readers))
         async with self._reading() as connection:
-            sheets = await read_sheets(connection, roll.uais, set().union(*(reader.spans for reader in readers)))
-            days = [await self._mixed_days(connection, roll, window) for window in windows]
-        piles = Piles(roll, sheets, plan.codes)
-        return [reader.read(piles, of_window) for reader, of_window in zip(readers, days, strict=True)]
+            sheets = await self._sheets.read(connection, asked.roll.uais, plan.codes, sorted(spans))
+            days = [await self._mixed_days(connection, asked.roll, window, plan) for window in windows]
+        return _Found(asked.roll, plan, readers, sheets, days)
 
-    async def _mixed_days(self, connection: AsyncConnection, roll: Roll, window: Window) -> Sequence[Batch]:
+    async def _mixed_days(
+        self, connection: AsyncConnection, roll: Roll, window: Window, plan: Plan
+    ) -> Sequence[PeriodSheets]:
         """Day sheets of the lines whose connections changed source during the window; seldom any."""
         mixed = is_mixed(roll, window)
-        uais = [line.uai for line, flag in zip(roll.lines, mixed.tolist(), strict=True) if flag]
-        return await read_sheets(connection, uais, [Span("day", window.first_day, window.last_day)]) if uais else []
+        uais = [roll.uais[place] for place in np.flatnonzero(mixed).tolist()]
+        span = Span("day", window.first_day, window.last_day)
+        return await self._sheets.read(connection, uais, plan.codes, [span]) if uais else []
+
+    def _forget(self, *_: object) -> None:
+        """A new connection may be to another server, or to one that has lost what it had said."""
+        self._sheets.forget()
+        self._hours.forget()
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         """One read-only snapshot: all figures of an answer are of the same instant."""
         try:
             async with self._engine.connect() as connection, connection.begin():
-                await snapshot(connection)
                 yield connection
         except (DBAPIError, PoolTimeoutError, OSError) as error:
             raise UnavailableError("the database does not answer") from error

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
-from typing import Any
+import calendar
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Date,
+    Row,
     Select,
-    SmallInteger,
     Text,
+    TextClause,
     any_,
     bindparam,
     func,
@@ -25,20 +28,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.types import NULLTYPE
 
 from contracts.catalogue import CATALOGUE, GRAINS
 from services.aggregator.bundle import unpack
 from services.aggregator.cells import Ints
 from services.aggregator.query.freshness import Observed
-from services.aggregator.query.hourly import Hours
+from services.aggregator.query.hourly import FAMILIES, Hours
 from services.aggregator.query.observation import ACCESS_LOG, JOURNAL
-from services.aggregator.query.sheets import Batch, Span
-from services.aggregator.reports import Bools, Period, Reports
+from services.aggregator.query.sheets import NEVER, Batch, Mark, Period, Span
+from services.aggregator.reports import Bools, Reports
+from services.aggregator.reports import Period as ReportedPeriod
 from services.aggregator.states import as_states
 from services.aggregator.tables import bundles, sheets
 
 _UAIS = bindparam("uais", type_=ARRAY(Text))
+_NOTHING: Mapping[Period, Mark] = {}
 _NEWEST = 2
 """Days looked at per source to find its last observed minute: the newest may hold no minute yet."""
 
@@ -52,71 +56,151 @@ async def snapshot(connection: AsyncConnection) -> None:
     await connection.execute(text("set transaction isolation level repeatable read, read only"))
 
 
-async def read_sheets(connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span]) -> list[Batch]:
-    """The sheets of these establishments in any of the spans, one batch per period that has any."""
-    periods = {period for span in spans for period in span.periods}
+async def read_sheets(
+    connection: AsyncConnection, uais: Sequence[str], spans: Iterable[Span], known: Mapping[Period, Mark] = _NOTHING
+) -> list[Batch]:
+    """The sheets of these establishments in any of the spans, a batch per period; of `known` periods what changed since."""
+    periods = list(dict.fromkeys(period for span in spans for period in span.periods))
     if not periods or not uais:
         return []
-    grains, starts = zip(*periods, strict=True)
-    asked = {"uais": uais, "grains": [GRAINS.index(grain) for grain in grains], "starts": starts}
+    marks = [known.get(period, NEVER) for period in periods]
+    asked = {
+        "uais": uais,
+        "grains": [GRAINS.index(grain) for grain, _ in periods],
+        "starts": [start for _, start in periods],
+        "snapshots": [mark.snapshot for mark in marks],
+        "horizons": [mark.horizon for mark in marks],
+    }
     statement = _SHEETS_OF_FEW if len(uais) < MANY else _SHEETS_OF_MANY
-    rows: Sequence[Any] = (await connection.execute(statement, asked)).all()
-    return [Batch(GRAINS[grain], *of_period) for grain, *of_period in rows]
+    return [_batch(row) for row in await connection.execute(statement, asked)]
 
 
-def _sheets(*, many: bool) -> Select[Any]:
-    """One row per period asked for; periods are a relation, so that one statement serves all questions.
-
-    For `many` the UAI is made an expression, which no index serves: the periods are walked and establishments hashed.
-    """
-    uai: ColumnElement[str] = sheets.c.uai.concat("") if many else sheets.c.uai
-    grains, starts = bindparam("grains", type_=ARRAY(SmallInteger)), bindparam("starts", type_=ARRAY(Date))
-    asked = func.unnest(grains, starts).table_valued("grain", "start", name="asked").render_derived()
-    of_period = (
-        select(_all(sheets.c.uai), _all(sheets.c.cells), _all(sheets.c.cut_families), func.max(sheets.c.as_of))
-        .where(sheets.c.grain == asked.c.grain, sheets.c.start == asked.c.start, _is_asked(uai))
-        .having(func.count() > 0)
-        .lateral("of_period")
+def _batch(row: Row[Any]) -> Batch:
+    return Batch(
+        GRAINS[row.grain],
+        row.start,
+        row.uais or (),
+        row.cells or (),
+        row.cut_families or (),
+        row.as_ofs or (),
+        row.held if row.moved else None,
+        Mark(row.snapshot, row.horizon),
     )
-    return select(asked.c.grain, asked.c.start, of_period).join_from(asked, of_period, true())
 
 
-def _all(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A column's values as the list that asyncpg makes of them; SQLAlchemy's own type would go through it once more."""
-    return func.array_agg(column, type_=NULLTYPE).label(f"all_{column.key}")
+_NOW = """
+(select pg_current_snapshot()::text as snapshot, pg_snapshot_xmin(pg_current_snapshot())::text as horizon offset 0) as now
+"""
+_SHEETS = """
+select asked.grain, asked.start, asked.snapshot is distinct from now.snapshot as moved, now.snapshot, now.horizon, of_period.*
+from {now},
+    (select grain, start, snapshot, age(nullif(horizon, '')::xid8::xid) as age
+        from unnest(:grains ::smallint[], :starts ::date[], :snapshots ::text[], :horizons ::text[])
+            as known (grain, start, snapshot, horizon) offset 0) as asked,
+    lateral (
+        select count(*) as held, array_agg(uai) filter (where newer) as uais, array_agg(cells) filter (where newer) as cells,
+            array_agg(cut_families) filter (where newer) as cut_families, array_agg(as_of) filter (where newer) as as_ofs
+        from (
+            select uai, cells, cut_families, as_of, asked.age is null or age(s.xmin) <= asked.age as newer
+            from usage.sheets s
+            where asked.snapshot <> now.snapshot and s.grain = asked.grain and s.start = asked.start and {uai} = any(:uais)
+            offset 0
+        ) as sheet
+    ) as of_period
+"""
+"""One row per period asked for; periods are a relation, so that one statement serves all questions.
+
+What was committed since an earlier snapshot was written by a transaction that had not ended then, hence not older than its
+horizon: a row's `xmin` tells it, whoever wrote. What was deleted is missing from the number of rows. Equal snapshots see the
+same, and nothing needs to be looked at. An age is the distance of a transaction from the newest, whatever 2**32 they passed.
+"""
 
 
-_SHEETS_OF_FEW, _SHEETS_OF_MANY = _sheets(many=False), _sheets(many=True)
+def _sheets(uai: str) -> TextClause:
+    return text(_SHEETS.format(now=_NOW, uai=uai)).bindparams(_UAIS)
+
+
+_SHEETS_OF_FEW, _SHEETS_OF_MANY = _sheets("s.uai"), _sheets("s.uai || ''")
 MANY = 100
-"""From so many establishments on, walking a period's sheets costs less than looking each one up (7 ms a thousand)."""
+"""From so many establishments on, walking a period's sheets costs less than looking each one up (7 ms a thousand).
+
+For that the UAI is made an expression, which no index serves: the periods are walked and establishments hashed.
+"""
+
+
+class Hold(NamedTuple):
+    """How many rows of hours a day had at a mark."""
+
+    held: int
+    mark: Mark
+
+
+async def read_days_moved(
+    connection: AsyncConnection, uais: Sequence[str], days: Sequence[date], known: Mapping[date, Hold]
+) -> tuple[set[date], Mark]:
+    """Of these UTC days those whose hours are not known, or may be other than known; and the mark of this transaction."""
+    asked = {
+        "uais": uais,
+        "days": days,
+        "held": [known[day].held if day in known else -1 for day in days],
+        "snapshots": [known[day].mark.snapshot if day in known else "" for day in days],
+        "horizons": [known[day].mark.horizon if day in known else "" for day in days],
+        "families": _HOURLY,
+    }
+    rows = (await connection.execute(_DAYS_MOVED, asked)).all()
+    return {row.start for row in rows if row.moved}, Mark(rows[0].snapshot, rows[0].horizon)
+
+
+_HOURLY = sum(1 << CATALOGUE.families[family].number for family in FAMILIES)
+_MOVED = """
+select asked.start, now.snapshot, now.horizon, asked.held < 0
+    or asked.snapshot <> now.snapshot and (of_day.held <> asked.held or coalesce(of_day.newer, false)) as moved
+from {now},
+    (select start, held, snapshot, age(nullif(horizon, '')::xid8::xid) as age
+        from unnest(:days ::date[], :held ::int[], :snapshots ::text[], :horizons ::text[])
+            as known (start, held, snapshot, horizon) offset 0) as asked,
+    lateral (
+        select count(*) as held, bool_or(age(b.xmin) <= asked.age) as newer
+        from usage.bundles b
+        where asked.held >= 0 and asked.snapshot <> now.snapshot and b.grain = {hour}
+            and b.start = asked.start and b.families & :families <> 0 and b.uai = any(:uais)
+    ) as of_day
+"""
+_DAYS_MOVED = text(_MOVED.format(now=_NOW, hour=GRAINS.index("hour"))).bindparams(_UAIS)
 
 
 async def read_hours(
-    connection: AsyncConnection, uais: Sequence[str], families: Iterable[str], first: datetime, end: datetime
-) -> list[Hours]:
-    """The hour reports that start in [first, end): a row holds those of a UTC day, so half a million hours stay quick."""
-    numbers = [CATALOGUE.families[family].number for family in families]
-    wanted = (
-        select(bundles.c.uai, bundles.c.start, bundles.c.reports)
-        .where(
-            bundles.c.grain == GRAINS.index("hour"),
-            bundles.c.start >= first.astimezone(UTC).date(),
-            bundles.c.start <= end.astimezone(UTC).date(),
-            bundles.c.families.op("&")(sum(1 << number for number in numbers)) != 0,
-            _is_asked(bundles.c.uai),
-        )
-        .order_by(bundles.c.uai)
+    connection: AsyncConnection, uais: Sequence[str], days: Iterable[date]
+) -> dict[date, tuple[int, list[Hours]]]:
+    """The hours of these UTC days: how many rows each day has, and what they hold; a row holds all hours of a UTC day."""
+    rows = (await connection.execute(_HOURS, {"uais": uais, "days": list(days)})).all()
+    by_day: defaultdict[date, list[tuple[str, bytes]]] = defaultdict(list)
+    for uai, day, packed in rows:
+        by_day[day].append((uai, packed))
+    return {day: (len(by_day[day]), _hours_of(day, by_day[day])) for day in days}
+
+
+_HOURS = (
+    select(bundles.c.uai, bundles.c.start, bundles.c.reports)
+    .where(
+        bundles.c.grain == GRAINS.index("hour"),
+        bundles.c.start == any_(bindparam("days", type_=ARRAY(Date))),
+        bundles.c.families.op("&")(_HOURLY) != 0,
+        _is_asked(bundles.c.uai),
     )
-    rows = (await connection.execute(wanted, {"uais": uais})).all()
+    .order_by(bundles.c.uai)
+)
+
+
+def _hours_of(day: date, rows: Sequence[tuple[str, bytes]]) -> list[Hours]:
     if not rows:
         return []
-    found, days, packed = zip(*rows, strict=True)
+    uais, packed = zip(*rows, strict=True)
     reports = unpack(range(len(packed)), packed).in_order()
-    midnights = np.array(days, "datetime64[s]").astype(np.int64)
-    starts = midnights[reports.periods] + reports.quarters * 900
-    asked = (starts >= first.timestamp()) & (starts < end.timestamp())
-    masks = [(number, asked & (reports.families == number)) for number in numbers]
-    return [_hours(number, found, reports, starts, mask) for number, mask in masks if mask.any()]
+    starts = calendar.timegm(day.timetuple()) + reports.quarters * 900
+    numbers = [CATALOGUE.families[family].number for family in FAMILIES]
+    masks = [(number, reports.families == number) for number in numbers]
+    return [_hours(number, uais, reports, starts, mask) for number, mask in masks if mask.any()]
 
 
 def _hours(family: int, uais: Sequence[str], reports: Reports, starts: Ints, asked: Bools) -> Hours:
@@ -131,7 +215,7 @@ def _hours(family: int, uais: Sequence[str], reports: Reports, starts: Ints, ask
 async def read_last_observed(connection: AsyncConnection, uais: Sequence[str]) -> list[Observed]:
     """The newest day reports of each source of each establishment: a few of them, since agents may share a day."""
     rows = (await connection.execute(union_all(*map(_newest, (JOURNAL, ACCESS_LOG))), {"uais": uais})).all()
-    periods = [Period(row.uai, GRAINS.index("day"), row.start.toordinal()) for row in rows]
+    periods = [ReportedPeriod(row.uai, GRAINS.index("day"), row.start.toordinal()) for row in rows]
     reports = unpack(range(len(rows)), [row.reports for row in rows])
     asked = np.array([CATALOGUE.families[row.family].number for row in rows], np.int64)
     names = {family.number: family.name for family in CATALOGUE.families.values()}

@@ -14,11 +14,12 @@ from contracts.scope import Scope
 from services.aggregator.query import daily, hourly, summaries, tables
 from services.aggregator.query.columns import Plan
 from services.aggregator.query.lines import Roll, ScopedLines
+from services.aggregator.query.matrix import Codes
 from services.aggregator.query.observation import is_mixed
 from services.aggregator.query.readings import Reader, Readings
-from services.aggregator.query.sheets import Batch, Moment, Piles, Span
+from services.aggregator.query.sheets import Moment, PeriodSheets, Piles, Span
 from services.aggregator.query.windows import Window, territory_date
-from tests.services.aggregator.query.ledger import Ledger, batches
+from tests.services.aggregator.query.ledger import Ledger, unpacked
 
 Hourly = Mapping[tuple[str, str], Sequence[tuple[int, int, bool]]]
 """Hour reports by UAI and family: UTC second, total, cut."""
@@ -42,24 +43,27 @@ def read(ledger: Ledger, roll: Roll, window: Window, moment: Moment, plan: Plan)
     """Readings of one window, from what the store would have read."""
     reader = Reader(roll, window, moment, plan)
     mixed = roll.take(np.flatnonzero(is_mixed(roll, window)))
-    days = _stored(ledger, mixed, [Span("day", window.first_day, window.last_day)])
-    return reader.read(Piles(roll, _stored(ledger, roll, reader.spans), plan.codes), days)
+    days = _stored(ledger, mixed, [Span("day", window.first_day, window.last_day)], plan.codes)
+    return reader.read(Piles(roll, _stored(ledger, roll, reader.spans, plan.codes), plan.codes), days)
 
 
-def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span]) -> list[Batch]:
+def _stored(ledger: Ledger, roll: Roll, spans: Iterable[Span], codes: Codes) -> list[PeriodSheets]:
     """What the store would read."""
     asked = list(spans)
-    return batches(
-        sheet
-        for sheet in ledger.sheets()
-        if sheet.uai in roll.place and any(span.holds(sheet.grain, sheet.start) for span in asked)
+    return unpacked(
+        (
+            sheet
+            for sheet in ledger.sheets()
+            if sheet.uai in roll.place and any(span.holds(sheet.grain, sheet.start) for span in asked)
+        ),
+        codes,
     )
 
 
 def ask_daily(ledger: Ledger, scope: Scope, *, now: datetime = NOW) -> list[DailyPoint]:
     roll = ScopedLines(scope).all
     moment = Moment(now, territory_date(now, scope.territory.zone))
-    sheets = _stored(ledger, roll, daily.spans(moment.today))
+    sheets = _stored(ledger, roll, daily.spans(moment.today), daily.PLAN.codes)
     return daily.series(roll, moment, Piles(roll, sheets, daily.PLAN.codes), threshold=5).points
 
 
@@ -68,7 +72,7 @@ def ask_hourly(
 ) -> dict[tuple[date, int], AnswerCell]:
     roll = ScopedLines(scope).all
     moment = Moment(now, territory_date(now, scope.territory.zone))
-    sheets = _stored(ledger, roll, [hourly.span(moment.today)])
+    sheets = _stored(ledger, roll, [hourly.span(moment.today)], hourly.CODES)
     reported = [_hours(uai, family, reports) for (uai, family), reports in hours.items()]
     points = hourly.series(roll, moment, Piles(roll, sheets, hourly.CODES), reported).points
     return {(point.date, point.hour): point.connections for point in points}

@@ -15,7 +15,8 @@ from contracts.periods import hours_of_day
 from contracts.registry import ConventionKind, Establishment, Grant, Territory
 from contracts.scope import Scope, VisibleEstablishment
 from services.aggregator.periods import Periods
-from services.aggregator.query.sheets import Batch
+from services.aggregator.query.matrix import Codes
+from services.aggregator.query.sheets import Batch, PeriodSheets
 from services.aggregator.sheet import fold
 from services.aggregator.states import Key, State, as_columns
 
@@ -46,10 +47,16 @@ def batches(sheets: Iterable[Sheet]) -> list[Batch]:
             [sheet.uai for sheet in found],
             [sheet.cells for sheet in found],
             [sheet.cut_families for sheet in found],
-            max(sheet.as_of for sheet in found),
+            [sheet.as_of for sheet in found],
+            len(found),
         )
         for period, found in by_period.items()
     ]
+
+
+def unpacked(sheets: Iterable[Sheet], codes: Codes) -> list[PeriodSheets]:
+    """Sheets as answers are made of them."""
+    return [PeriodSheets.of(batch, codes) for batch in batches(sheets)]
 
 
 @dataclass

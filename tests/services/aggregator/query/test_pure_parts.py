@@ -27,7 +27,7 @@ from services.aggregator.query.sheets import Moment, Piles
 from services.aggregator.query.states import ESTIMATED, NC, ND, PARTIAL, WHOLE
 from services.aggregator.query.windows import resolve
 from tests.services.aggregator.query.asking import NOW
-from tests.services.aggregator.query.ledger import Ledger, batches, scope, visible
+from tests.services.aggregator.query.ledger import Ledger, scope, unpacked, visible
 
 A, B, C, D = "0860001A", "0860002B", "0860003C", "0860004D"
 TODAY = date(2026, 11, 20)
@@ -104,7 +104,7 @@ def social(counts: dict[str, int], who: Scope, column: Column = SANCTIONS) -> tu
         ledger.report(uai, "activities.social", "day", date(2026, 10, 5), {code: count})
     lines, plan = ScopedLines(who).all, Plan([column])
     reader = Reader(lines, resolve("last-month", None, TODAY), Moment(NOW, TODAY), plan)
-    readings = reader.read(Piles(lines, batches(ledger.sheets()), plan.codes))
+    readings = reader.read(Piles(lines, unpacked(ledger.sheets(), plan.codes), plan.codes))
     found = Door(readings, threshold=5).figures(plan.columns[0])
     shown = list(cells(found))
     said = (
