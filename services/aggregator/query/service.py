@@ -50,7 +50,7 @@ class Queries:
         moment = self._moment(scoped)
         windows = summaries.windows_of(page, question, moment)
         readings = await self._read(scoped.chosen(question.establishments), windows, moment, summaries.plan(page.id))
-        uncovered = 0 if question.establishments else scoped.scope.without_convention
+        uncovered = () if question.establishments else scoped.scope.without_convention
         threshold = scoped.scope.territory.threshold
         return summaries.answer(page, readings, threshold=threshold, without_convention=uncovered)
 
