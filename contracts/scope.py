@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -39,18 +39,29 @@ class Sight(NamedTuple):
     exact_widgets: frozenset[str]
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """First and last local day of an establishment, None where unbounded, without saying which it is."""
+
+    opened: date | None = None
+    closed: date | None = None
+
+    def overlaps(self, first: date, last: date) -> bool:
+        """Whether it was open on some day of [first, last]."""
+        return (self.opened is None or self.opened <= last) and (self.closed is None or first <= self.closed)
+
+
 class Scope(msgspec.Struct, frozen=True):
     """`rights_version` grows with each change of rights; past `valid_until` (the next convention edge) ask again.
 
-    `without_convention`: how many establishments of the perimeter no convention in force covers. They have no line, and count
-    in Accueil's coverage only.
+    `without_convention`: one entry per establishment of the perimeter that no convention in force covers, in no order that
+    could tell which. They have no line, and count in Accueil's coverage only.
     """
 
     territory: Territory
     rights_version: int
     establishments: tuple[VisibleEstablishment, ...]
     valid_until: datetime | None = None
-    without_convention: int = 0
+    without_convention: tuple[Opening, ...] = ()
 
     @property
     def sight(self) -> Sight:

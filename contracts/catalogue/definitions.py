@@ -6,7 +6,7 @@ no card can say anything else than what is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -103,11 +103,17 @@ class Definitions:
         )
 
     def said(self, formula: Formula, language: Language) -> str:
-        """A formula in words: « Filles ÷ Élèves »."""
+        """A formula in words: « Filles ÷ Élèves », with parentheses around a sum that is divided or divides."""
+        if not formula.over:
+            return self._sum(formula.parts, language)
         above, below = (
-            " + ".join(self._part(part, language) for part in parts) for parts in (formula.parts, formula.over)
+            f"({self._sum(parts, language)})" if len(parts) > 1 else self._sum(parts, language)
+            for parts in (formula.parts, formula.over)
         )
-        return f"{above} ÷ {below}" if below else above
+        return f"{above} ÷ {below}"
+
+    def _sum(self, parts: Sequence[Selector], language: Language) -> str:
+        return " + ".join(self._part(part, language) for part in parts)
 
     def _part(self, selector: Selector, language: Language) -> str:
         known, measure = self._catalogue, self._catalogue.measures[selector.family, selector.measure]
@@ -169,7 +175,7 @@ class Definitions:
         divided = [selector for formula in (column.value, column.rate) if formula for selector in formula.over]
         told = {
             "flow": not column.level and any(family.startswith("activities.") for family in families),
-            "presumed": "web" in families,
+            "presumed": any(selector.family == "web" for selector in selectors(column)),
             "people": "people" in families,
             "people_rate": "people" in families and column.rate is not None,
             "small": bool(families & {"web", "software", "people"}),

@@ -97,7 +97,7 @@ class Readers:
             scope=msgspec.Raw(response.content),
             uais=frozenset(visible.establishment.uai for visible in scope.establishments),
             sight=scope.sight,
-            perimeter=hash((scope.territory, scope.establishments)),
+            perimeter=hash((scope.territory, scope.establishments, scope.without_convention)),
             rights_version=scope.rights_version,
             valid_until=scope.valid_until,
             held_until=asked_at + _max_age(response),

@@ -98,14 +98,22 @@ def establishment() -> None:
 @click.option("--postal-code", "codes", multiple=True, help="Repeatable.")
 @click.option("--opened", type=DAY, help="Its first day.")
 @click.option("--closed", type=DAY, help="Its last day.")
+@click.option("--territory", "territories", multiple=True, help="One of this territory's; repeatable.")
 def establishment_add(
-    uai: str, name: str, kind: str, zone: str, codes: tuple[str, ...], opened: date | None, closed: date | None
+    uai: str,
+    name: str,
+    kind: str,
+    zone: str,
+    codes: tuple[str, ...],
+    opened: date | None,
+    closed: date | None,
+    territories: tuple[str, ...],
 ) -> None:
     """Add an establishment; its UAI is checked."""
     from services.identity.territory_file import EstablishmentEntry
 
     entry = checked(EstablishmentEntry(uai, name, kind, zone, codes, opened, closed).checked)
-    run(lambda registrar: registrar.add_establishment(entry))
+    run(lambda registrar: registrar.add_establishment(entry, territories))
     click.echo(f"{entry.uai} is registered")
 
 
@@ -145,11 +153,36 @@ def establishment_set(
     click.echo(f"{uai} is changed")
 
 
+@establishment.command("join")
+@click.argument("uai")
+@click.option("--territory", required=True)
+def establishment_join(uai: str, territory: str) -> None:
+    """Count UAI among the establishments of a territory, even before it has a convention: coverage is told of all of them."""
+    from services.identity import particulars
+
+    known = checked(particulars.a_uai, uai)
+    run(lambda registrar: registrar.join(territory, known))
+    click.echo(f"{known} is an establishment of {territory}")
+
+
+@establishment.command("leave")
+@click.argument("uai")
+@click.option("--territory", required=True)
+def establishment_leave(uai: str, territory: str) -> None:
+    """Count UAI no longer among the establishments of a territory; its convention is ended before."""
+    from services.identity import particulars
+
+    known = checked(particulars.a_uai, uai)
+    run(lambda registrar: registrar.leave(territory, known))
+    click.echo(f"{known} is not an establishment of {territory} any more")
+
+
 @establishment.command("list")
+@click.option("--territory", help="Of this territory only.")
 @as_json
-def establishment_list(as_json: bool) -> None:
+def establishment_list(territory: str | None, as_json: bool) -> None:
     """List the establishments."""
-    found = run(lambda registrar: registrar.establishments())
+    found = run(lambda registrar: registrar.establishments(territory))
     show(found, (f"{entry.uai} {entry.type:10} {entry.zone:20} {entry.name}" for entry in found), as_json=as_json)
 
 

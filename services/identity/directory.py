@@ -70,8 +70,9 @@ class Directory:
                 raise RefusedTokenError
             (territory,) = await store.territories([row.territory])
             now = self._clock.now()
-            agreed = await store.agreed(territory.id, now)
-            return TokenScope(scope_of(Rights(territory), agreed, await store.version(), now), row.expires_at)
+            members, agreed = await store.members(territory.id), await store.agreed(territory.id, now)
+            scope = scope_of(Rights(territory), members, agreed, await store.version(), now)
+            return TokenScope(scope, row.expires_at)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[RegistryStore]:

@@ -71,6 +71,10 @@ class GrantOverlapError(NamedError):
     code, status, title = "grant_overlap", 409, "Another grant covers part of these days"
 
 
+class AgreedMemberError(NamedError):
+    code, status, title = "agreed_member", 409, "A convention ties the establishment to this territory"
+
+
 class NotFoundError(NamedError):
     """Something named is not in the registry; subclasses say what."""
 
@@ -83,6 +87,10 @@ class UnknownTerritoryError(NotFoundError):
 
 class UnknownEstablishmentError(NotFoundError):
     code, title = "unknown_establishment", "No such establishment"
+
+
+class UnknownMemberError(NotFoundError):
+    code = "unknown_member"
 
 
 class UnknownConventionError(NotFoundError):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
 from contracts.registry import Convention, Establishment, Grant, Territory
-from contracts.scope import Scope, VisibleEstablishment
+from contracts.scope import Opening, Scope, VisibleEstablishment
 
 WIDGETS = frozenset(
     {
@@ -36,6 +36,9 @@ class Rights(msgspec.Struct, frozen=True):
     widgets: frozenset[str] = WIDGETS
     own: bool = False
 
+    def cover(self, uai: str) -> bool:
+        return self.uais is None or uai in self.uais
+
 
 class Agreed(msgspec.Struct, frozen=True):
     """An establishment, its convention with the reader's territory (past, in force or to come) and who may report for it."""
@@ -45,17 +48,30 @@ class Agreed(msgspec.Struct, frozen=True):
     grants: tuple[Grant, ...] = ()
 
 
-def scope_of(rights: Rights, agreed: Iterable[Agreed], version: int, now: datetime) -> Scope:
-    """Keep what the rights name and a convention covers at `now`; `valid_until` is the next instant at which one starts or ends."""
-    mine = [entry for entry in agreed if rights.uais is None or entry.establishment.uai in rights.uais]
+def scope_of(
+    rights: Rights, members: Iterable[Establishment], agreed: Iterable[Agreed], version: int, now: datetime
+) -> Scope:
+    """Keep what the rights name and a convention covers at `now`; `valid_until` is the next instant at which one starts or ends.
+
+    `members`: the territory's establishments; of those that no convention covers nothing is kept but when they were open.
+    """
+    mine = [entry for entry in agreed if rights.cover(entry.establishment.uai)]
     visible = tuple(_visible(rights, entry) for entry in mine if entry.convention.in_force(now))
-    return Scope(rights.territory, version, visible, next_edge((entry.convention for entry in mine), now))
+    covered = {each.establishment.uai for each in visible}
+    others = [each for each in members if rights.cover(each.uai) and each.uai not in covered]
+    edge = next_edge((entry.convention for entry in mine), now)
+    return Scope(rights.territory, version, visible, edge, tuple(_openings(others)))
 
 
 def _visible(rights: Rights, entry: Agreed) -> VisibleEstablishment:
     return VisibleEstablishment(
         entry.establishment, entry.convention.kind, rights.widgets, own=rights.own, grants=entry.grants
     )
+
+
+def _openings(establishments: Iterable[Establishment]) -> list[Opening]:
+    openings = [Opening(each.opened, each.closed) for each in establishments]
+    return sorted(openings, key=lambda each: (each.opened or date.min, each.closed or date.max))
 
 
 def next_edge(conventions: Iterable[Convention], now: datetime) -> datetime | None:

@@ -72,6 +72,7 @@ class Registrar(Changes):
         uais = list(file.conventions)
         await change.store.put_territory(file.territory)
         await change.store.put_establishments(file.establishments)
+        await change.store.put_members(file.territory.id, uais)
         await self._agree(change, file.territory.id, file.conventions)
         change.touch("territory", [file.territory.id])
         change.touch("establishment", uais)
@@ -124,12 +125,33 @@ class Registrar(Changes):
         async with self._reading() as store:
             return await _territory(store, territory)
 
-    async def add_establishment(self, establishment: Establishment) -> None:
+    async def add_establishment(self, establishment: Establishment, territories: Collection[str] = ()) -> None:
+        """Register an establishment as one of these territories."""
         async with self._change() as change:
             if await change.store.establishments([establishment.uai]):
                 raise errors.AlreadyThereError(f"{establishment.uai} is registered already: use `establishment set`")
             await change.store.put_establishments([establishment])
+            for territory in territories:
+                await _join(change, territory, establishment.uai)
             change.touch("establishment", [establishment.uai])
+
+    async def join(self, territory: str, uai: str) -> None:
+        """Count an establishment among those of a territory, whether it has a convention or not."""
+        async with self._change() as change:
+            await _establishment(change.store, uai)
+            await _join(change, territory, uai)
+            change.touch("establishment", [uai])
+
+    async def leave(self, territory: str, uai: str) -> None:
+        """Count it there no longer; `AgreedMemberError` while a convention ties it to the territory, now or later."""
+        async with self._change() as change:
+            now = self._clock.now()
+            known = [row.convention for row in await change.store.conventions(territory, [uai])]
+            if any(each.valid_to is None or each.valid_to > now for each in known):
+                raise errors.AgreedMemberError(f"{uai} has a convention with {territory}: end it first")
+            if not await change.store.remove_member(territory, uai):
+                raise errors.UnknownMemberError(f"{uai} is not an establishment of {territory}")
+            change.touch("establishment", [uai])
 
     async def set_establishment(self, uai: str, changes: Mapping[str, object]) -> Establishment:
         """Change some fields of an establishment."""
@@ -140,18 +162,22 @@ class Registrar(Changes):
             change.touch("establishment", [uai])
             return changed
 
-    async def establishments(self) -> list[Establishment]:
+    async def establishments(self, territory: str | None = None) -> list[Establishment]:
+        """All of them, or those of one territory."""
         async with self._reading() as store:
-            return await store.establishments()
+            return await store.establishments() if territory is None else await store.members(territory)
 
     # conventions
 
     async def add_convention(self, convention: Convention) -> None:
-        """Record a convention; `ConventionOverlapError` where another of the same territory and establishment covers some of it."""
+        """Record a convention, which makes the establishment one of the territory's.
+
+        `ConventionOverlapError` where another of the same territory and establishment covers some of it.
+        """
         particulars.in_order(convention.valid_from, convention.valid_to, convention.uai)
         async with self._change() as change:
-            await _territory(change.store, convention.territory)
             await _establishment(change.store, convention.uai)
+            await _join(change, convention.territory, convention.uai)
             known = await change.store.conventions(convention.territory, [convention.uai])
             if any(overlap(convention, row.convention) for row in known):
                 raise errors.ConventionOverlapError(f"{convention.uai} has another convention in part of this time")
@@ -302,6 +328,11 @@ async def _territory(store: RegistryStore, territory: str) -> Territory:
     if not (found := await store.territories([territory])):
         raise errors.UnknownTerritoryError(f"no territory has the id {territory!r}")
     return found[0]
+
+
+async def _join(change: Change, territory: str, uai: str) -> None:
+    await _territory(change.store, territory)
+    await change.store.put_members(territory, [uai])
 
 
 async def _establishment(store: RegistryStore, uai: str) -> Establishment:

@@ -20,6 +20,7 @@ from services.identity.tables import (
     conventions,
     establishments,
     grants,
+    memberships,
     outbox,
     rights_version,
     territories,
@@ -34,6 +35,10 @@ _PUT_ESTABLISHMENTS = text("""
     on conflict (uai) do update
     set (name, type, zone, postal_codes, opened, closed)
       = (excluded.name, excluded.type, excluded.zone, excluded.postal_codes, excluded.opened, excluded.closed)
+""")
+_PUT_MEMBERS = text("""
+    insert into identity.memberships (territory, uai) select :territory, unnest(cast(:uais as text[]))
+    on conflict do nothing
 """)
 _PUT_CONVENTIONS = text("""
     insert into identity.conventions (territory, uai, kind, valid_from, valid_to)
@@ -126,6 +131,21 @@ class RegistryStore:
         statement = select(establishments).order_by(establishments.c.uai)
         rows = await self._connection.execute(_among(establishments.c.uai, uais, statement))
         return [_establishment(row) for row in rows]
+
+    async def put_members(self, territory: str, uais: Collection[str]) -> None:
+        """Establishments that belong to the territory already stay as they are."""
+        await self._connection.execute(_PUT_MEMBERS, {"territory": territory, "uais": list(uais)})
+
+    async def members(self, territory: str) -> list[Establishment]:
+        """The territory's establishments, with a convention or without."""
+        statement = select(establishments).join(memberships).where(memberships.c.territory == territory)
+        rows = await self._connection.execute(statement.order_by(establishments.c.uai))
+        return [_establishment(row) for row in rows]
+
+    async def remove_member(self, territory: str, uai: str) -> bool:
+        """Whether it was one."""
+        mine = and_(memberships.c.territory == territory, memberships.c.uai == uai)
+        return (await self._connection.execute(delete(memberships).where(mine))).rowcount > 0
 
     # conventions
 

@@ -61,6 +61,15 @@ establishments = Table(
     CheckConstraint("opened <= closed", name="dates"),
 )
 
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("territory", Text, ForeignKey(territories.c.id), primary_key=True),
+    Column("uai", Text, ForeignKey(establishments.c.uai), primary_key=True),
+    Index(None, "uai"),
+)
+"""Establishments of each territory, with a convention or without: a school has a commune, an EPCI, a département, a région."""
+
 conventions = Table(
     "conventions",
     metadata,

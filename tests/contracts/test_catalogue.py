@@ -247,7 +247,7 @@ def test_a_card_tells_years_purpose_origin_and_formula():
     assert card.formula == "Connections by Web and mobile (Staff)"
     assert (
         card.rate
-        == "Connections by Web and mobile (Staff) ÷ Connections by Web and mobile (Staff) + Connections by the desktop client (Staff)"
+        == "Connections by Web and mobile (Staff) ÷ (Connections by Web and mobile (Staff) + Connections by the desktop client (Staff))"
     )
     late = CATALOGUE.tables["social.niveaux.lateness"]
     card = CATALOGUE.definitions.of(late, late.columns[0])

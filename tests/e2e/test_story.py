@@ -10,7 +10,7 @@ import json
 import os
 import random
 import tomllib
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -120,6 +120,21 @@ def test_an_establishment_without_convention_is_not_there(story):
         for path in ("/tables/connexions.authentifiees", "/series/daily", "/series/hourly"):
             assert stack.get(path, establishment=uai).status_code == 404
         assert uai not in stack.get("/freshness").text
+        assert uai not in stack.get("/summaries/accueil").text
+
+
+def test_coverage_counts_every_establishment_that_was_open(story):
+    stack, oracle = story
+    answer = stack.json("/summaries/accueil", window="current-year")
+    coverage = next(widget for widget in answer["widgets"] if widget["id"] == "couverture")
+    first, last = (date.fromisoformat(answer[edge]) for edge in ("from", "to"))
+    there = [
+        each
+        for each in oracle.territory.establishments
+        if (each.opened or first) <= last and (each.closed or last) >= first
+    ]
+    assert {each.convention for each in there} == {"consent", "joint", "none"}
+    assert coverage["rows"][-1]["cells"][0] == {"value": len(there)}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class People:
 
 @dataclass(frozen=True)
 class Population:
-    """Everybody of a establishment in one school year."""
+    """Everybody of an establishment in one school year."""
 
     people: People
     pupils: tuple[int, ...]

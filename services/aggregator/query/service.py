@@ -97,7 +97,7 @@ class Queries:
         threshold = asked.scope.territory.threshold
         windows = summaries.windows_of(page, question, asked.moment)
         found = await self._read(asked, windows, summaries.plan(page.id))
-        uncovered = 0 if question.establishments else asked.scope.without_convention
+        uncovered = () if question.establishments else asked.scope.without_convention
         return self._answers.give(
             asked.key,
             found.versions,

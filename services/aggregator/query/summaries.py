@@ -14,6 +14,7 @@ import numpy as np
 from contracts.answers import AnswerCell, AnswerColumn, SummaryAnswer, Widget, WidgetRow
 from contracts.catalogue import CATALOGUE, CellOf, Column, Page, Unit, WidgetHead, WidgetLine, WidgetShape
 from contracts.questions import SummaryQuestion
+from contracts.scope import Opening
 from services.aggregator.query.cells import DECIMALS, total_cell
 from services.aggregator.query.columns import Plan, ReadyColumn
 from services.aggregator.query.compare import compared
@@ -60,8 +61,13 @@ def windows_of(page: Page, question: SummaryQuestion, moment: Moment) -> list[Wi
     return windows
 
 
-def answer(page: Page, readings: Sequence[Readings], *, threshold: int, without_convention: int = 0) -> SummaryAnswer:
-    """The page's widgets over the lines chosen; `readings` are those of the windows it takes, the newest first."""
+def answer(
+    page: Page, readings: Sequence[Readings], *, threshold: int, without_convention: Sequence[Opening] = ()
+) -> SummaryAnswer:
+    """The page's widgets over the lines chosen; `readings` are those of the windows it takes, the newest first.
+
+    `without_convention`: establishments that have no line and count in the coverage.
+    """
     now, window = readings[0], readings[0].window
     summary = _Summary(readings, threshold, without_convention)
     return SummaryAnswer(
@@ -79,7 +85,7 @@ def answer(page: Page, readings: Sequence[Readings], *, threshold: int, without_
 class _Summary:
     """The widgets of one page, asked by one reader."""
 
-    def __init__(self, readings: Sequence[Readings], threshold: int, without_convention: int) -> None:
+    def __init__(self, readings: Sequence[Readings], threshold: int, without_convention: Sequence[Opening]) -> None:
         self._doors = [Door(each, threshold) for each in readings]
         self._without_convention = without_convention
 
@@ -121,7 +127,9 @@ class _Summary:
 
     def _coverage(self, readings: Readings) -> dict[str, AnswerCell]:
         """Of the establishments that were open in the year, how many some family was reported of."""
-        establishments = int(np.count_nonzero(~readings.outside)) + self._without_convention
+        first, last = readings.window.first_day, readings.window.last_day
+        others = sum(opening.overlaps(first, last) for opening in self._without_convention)
+        establishments = int(np.count_nonzero(~readings.outside)) + others
         equipped = int(np.count_nonzero(readings.reported & ~readings.outside))
         share = AnswerCell(round(equipped / establishments, DECIMALS)) if establishments else _NOT_THERE
         return {

@@ -209,6 +209,20 @@ def test_an_agent_is_invited_watched_asked_and_revoked(registry):
 
 
 @pytest.mark.connected
+def test_an_establishment_is_one_of_a_territory_without_a_convention(registry):
+    done(registry("territory", "add", "d086", "--name", "Vienne", "--zone", "Europe/Paris"))
+    described = ("--name", "Collège", "--type", "college", "--zone", "Europe/Paris")
+    done(registry("establishment", "add", A, *described, "--territory", "d086"))
+    done(registry("establishment", "add", B, *described))
+    assert A in done(registry("establishment", "list", "--territory", "d086"))
+    assert f"{B} is an establishment of d086" in done(registry("establishment", "join", B, "--territory", "d086"))
+    assert f"{A} is not" in done(registry("establishment", "leave", A, "--territory", "d086"))
+    (left,) = json.loads(done(registry("establishment", "list", "--territory", "d086", "--json")))
+    assert left["uai"] == B
+    assert refused(registry("establishment", "leave", A, "--territory", "d086"), "unknown_member")
+
+
+@pytest.mark.connected
 def test_an_invitation_without_convention_says_so(registry):
     done(registry("import", "-", stdin=json.dumps({**territory(A, B), "agent": None, "grants": []})))
     done(registry("convention", "end", A, "--territory", "d086"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from chassis.database import create_engine, migrate
 from services.identity.app import MIGRATIONS
@@ -25,6 +25,29 @@ async def test_head_is_what_the_tables_say(database: Database):
     async with onlooker.connect() as connection:
         assert await connection.run_sync(_differences) == []
     await onlooker.dispose()
+
+
+async def test_an_establishment_with_a_convention_becomes_a_member(database: Database):
+    engine = create_engine(database.identity, application="test")
+    await migrate(engine, MIGRATIONS, schema=SCHEMA)
+    async with engine.begin() as connection:
+        await connection.execute(text("drop table identity.memberships"))
+        await connection.execute(text("update identity.alembic_version set version_num = '2026_11_25_fleet'"))
+        await connection.execute(text("insert into identity.territories (id, name, zone) values ('d086', 'V', 'UTC')"))
+        await connection.execute(
+            text(
+                "insert into identity.establishments (uai, name, type, zone) values ('0750001D', 'C', 'college', 'UTC')"
+            )
+        )
+        for end in ("'2026-01-01'", "null"):
+            values = f"('d086', '0750001D', 'consent', '2026-01-01', {end})"
+            insert = "insert into identity.conventions (territory, uai, kind, valid_from, valid_to) values"
+            await connection.execute(text(f"{insert} {values}"))
+    await migrate(engine, MIGRATIONS, schema=SCHEMA)
+    async with engine.connect() as connection:
+        found = await connection.execute(text("select territory, uai from identity.memberships"))
+        assert [tuple(row) for row in found] == [("d086", "0750001D")]
+    await engine.dispose()
 
 
 def _differences(connection: Connection) -> list[object]:

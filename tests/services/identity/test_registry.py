@@ -6,6 +6,7 @@ import asyncio
 import time
 from datetime import date, timedelta
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from contracts.identity_changed import IdentityChanged, decode
 from contracts.registry import AgentKey, Convention, Establishment, Grant, Territory
 from contracts.rights_version import LEASE_SECONDS, RIGHTS_VERSION_KEY
+from contracts.scope import Opening
 from services.identity import errors
 from services.identity.directory import Directory
 from services.identity.rights_board import RightsBoard
@@ -76,6 +78,45 @@ async def test_an_import_follows_its_file(registrar):
     assert registry.establishments[0].closed == date(2026, 8, 31)
     in_force = {each.uai: each.kind for each in registry.conventions if each.in_force(NOW)}
     assert in_force == {B: "joint", C: "consent"}
+
+
+async def test_an_establishment_without_convention_is_a_member_of_whom_only_the_dates_are_told(registrar):
+    document = territory(A, B, C, grants=[])
+    document["establishments"][1] |= {"convention": "none", "opened": "2025-09-01"}
+    token = (await registrar.import_(as_file(document))).token
+    assert [each.uai for each in await registrar.establishments("d086")] == [A, B, C]
+    scope = (await directory(registrar).scope_of_token(token)).scope
+    assert [visible.establishment.uai for visible in scope.establishments] == [A, C]
+    assert scope.without_convention == (Opening(opened=date(2025, 9, 1)),)
+    assert B not in msgspec.json.encode(scope).decode()
+    await registrar.end_convention("d086", C)
+    scope = (await directory(registrar).scope_of_token(token)).scope
+    assert len(scope.without_convention) == 2, (
+        "one whose convention ended is left out of the lines, not of the territory"
+    )
+
+
+async def test_an_establishment_joins_and_leaves_territories(registrar):
+    await registrar.put_territory(VIENNE)
+    await registrar.put_territory(Territory("r075", "Nouvelle-Aquitaine", "Europe/Paris"))
+    college = Establishment(A, "Collège", "college", "Europe/Paris")
+    await registrar.add_establishment(college, ["r075"])
+    await registrar.add_convention(Convention("d086", A, "consent"))
+    assert await registrar.establishments("d086") == await registrar.establishments("r075") == [college]
+    await registrar.leave("r075", A)
+    assert await registrar.establishments("r075") == []
+    await registrar.join("r075", A)
+    assert await registrar.establishments("r075") == [college]
+    with pytest.raises(errors.AgreedMemberError):
+        await registrar.leave("d086", A)
+    await registrar.end_convention("d086", A)
+    await registrar.leave("d086", A)
+    with pytest.raises(errors.UnknownMemberError):
+        await registrar.leave("d086", A)
+    with pytest.raises(errors.UnknownTerritoryError):
+        await registrar.join("d099", A)
+    with pytest.raises(errors.UnknownEstablishmentError):
+        await registrar.join("d086", B)
 
 
 async def test_a_thousand_establishments_take_less_than_a_few_seconds(registrar):
