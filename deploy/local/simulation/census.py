@@ -88,7 +88,8 @@ def _files(establishment: Establishment, day: date, seed: int) -> Iterator[tuple
     staff = _staff(who["personnel"])
     yield "comptes", _accounts(who, sexes, staff)
     yield "eleves", _pupils(rng, establishment, who["eleve"], sexes, places, day)
-    yield "personnels", [("id", "categorie"), *staff, *((name, "accompagnant") for name in who["accompagnant"])]
+    others = [(name, category) for category in ("accompagnant", "enseignant") for name in who[category]]
+    yield "personnels", [("id", "categorie"), *staff, *others]
     yield "classes", [("nom", "niveau"), *dict.fromkeys((name, level) for level, name in places)]
     yield "salles", _rooms(rng, len(set(places)))
 

@@ -91,6 +91,7 @@ def test_a_census_is_read_whole_and_says_what_the_population_is(establishment, t
     rows = {path.stem: rows_of(path) for path in (tmp_path / "census").rglob("*.csv")}
     assert len(rows["comptes"]) == len(crowd.people.who)
     assert len(rows["eleves"]) == sum(crowd.pupils)
+    assert Counter(row["categorie"] for row in rows["personnels"])["enseignant"] == crowd.teachers
     assert Counter(row["niveau"].removesuffix("-SEGPA") for row in rows["eleves"]) == Counter(
         dict(zip(establishment.levels, crowd.pupils, strict=True))
     )
