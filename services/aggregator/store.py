@@ -178,6 +178,19 @@ def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     return columns or [[] for _ in range(width)]
 
 
+_NOTE_RESTATEMENTS = """
+insert into usage.restatements as r (agent, uai, family, highest)
+select * from unnest($1::int[], $2::text[], $3::smallint[], $4::bigint[])
+on conflict (agent, uai, family) do update set highest = excluded.highest where r.highest < excluded.highest
+"""
+
+
+async def note_restatements(connection: asyncpg.Connection, restated: Sequence[tuple[int, str, int, int]]) -> None:
+    """Keep the highest restatement of each agent, UAI and family."""
+    if restated:
+        await connection.execute(_NOTE_RESTATEMENTS, *columns(restated, 4))
+
+
 async def purge_hours(connection: asyncpg.Connection, uais: Sequence[str], before: datetime) -> None:
     """Delete hour reports by whole UTC days, those that are over at an instant."""
     await connection.execute(
@@ -219,7 +232,7 @@ async def forget(connection: asyncpg.Connection, uais: Sequence[str]) -> bool:
     """Delete all that is kept of these establishments; whether there was anything."""
     deleted = [
         await connection.execute(f"delete from usage.{table} where uai = any($1::text[])", uais)
-        for table in ("bundles", "sheets", "parked")
+        for table in ("bundles", "sheets", "parked", "restatements")
     ]
     return any(status != "DELETE 0" for status in deleted)
 
