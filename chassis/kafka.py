@@ -38,11 +38,21 @@ class Deliveries:
     whoever else is using it: they fail too and send again. A message may then arrive twice.
     """
 
-    def __init__(self, bootstrap: str, client_id: str, *, within_seconds: float, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        client_id: str,
+        *,
+        within_seconds: float,
+        max_request_bytes: int,
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`security`: arguments of aiokafka's producer, such as `ssl_context`; none: what is said goes in the clear."""
         self._bootstrap = bootstrap
         self._client_id = client_id
         self._within = within_seconds
         self._max_request = max_request_bytes
+        self._security = dict(security or {})
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -68,6 +78,7 @@ class Deliveries:
                     acks="all",
                     compression_type="zstd",
                     max_request_size=self._max_request,
+                    **self._security,
                 )
                 try:
                     await producer.start()

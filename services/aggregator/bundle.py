@@ -24,8 +24,6 @@ _NARROW = np.dtype([*_FIELDS, ("agent", "<u2"), ("age", "<u4")])
 _WIDE = np.dtype([*_FIELDS, ("agent", "<u4"), ("age", "<u8"), ("restatement", "<u8")])
 """`age`: ms between the report's append time and the newest of its bundle."""
 _LAYOUTS = (_NARROW, _WIDE)
-WIDE, WIDE_RECORD, HEAD_BYTES = _LAYOUTS.index(_WIDE), _WIDE, _HEAD.size
-"""First byte of a bundle of which some reports may be restated, its records, and where they begin: who asks for no more reads no more."""
 
 
 def pack(reports: Reports, n: int) -> list[bytes]:

@@ -32,7 +32,8 @@ class Stored(NamedTuple):
 class Flush(NamedTuple):
     """What to write, and what happened.
 
-    `changed`: UAI, family and grain; `lower`, `frozen`: agents' numbers, once for each report that was not taken.
+    `changed`: UAI, family and grain; `lower`, `frozen`: agents' numbers, once for each report that was not taken; `restated`: agent's
+    number, UAI, family and the highest restatement that arrived, where there was one.
     """
 
     bundles: dict[Period, Bundle]
@@ -40,6 +41,7 @@ class Flush(NamedTuple):
     changed: list[tuple[str, int, int]]
     lower: Ints
     frozen: Ints
+    restated: list[tuple[int, str, int, int]]
 
 
 def census_years(periods: Periods, arrived: Reports) -> set[Period]:
@@ -62,6 +64,7 @@ def flush(periods: Periods, arrived: Reports, stored: Stored) -> Flush:
         list(_changed(known, merged)) if merged.changed.any() else [],
         thawed.agents[merged.lower],
         arrived.agents[frozen],
+        _restated(known, thawed),
     )
 
 
@@ -94,3 +97,13 @@ def _changed(known: list[Period], merged: Merged) -> Iterator[tuple[str, int, in
     periods, families = merged.reports.periods[merged.changed], merged.reports.families[merged.changed]
     for what in np.unique((places[periods] << 8) | (families << 2) | grains[periods]).tolist():
         yield uais[what >> 8], (what >> 2) & 63, what & 3
+
+
+def _restated(known: list[Period], arrived: Reports) -> list[tuple[int, str, int, int]]:
+    highest: dict[tuple[int, str, int], int] = {}
+    some = arrived.restatements > 0
+    columns = (arrived.agents, arrived.periods, arrived.families, arrived.restatements)
+    for agent, period, family, restatement in zip(*(column[some].tolist() for column in columns), strict=True):
+        key = agent, known[period].uai, family
+        highest[key] = max(restatement, highest.get(key, 0))
+    return [(*key, restatement) for key, restatement in sorted(highest.items())]

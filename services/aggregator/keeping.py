@@ -12,8 +12,10 @@ from contracts.periods import school_year_start
 HOURS_KEPT = timedelta(days=90)
 DAY_REPORTS_YEARS = 1
 """Day reports are kept for the current school year and this many before it."""
-LONG_YEARS = 10
-"""Month and school-year reports, in whole school years; school-year sheets have no limit."""
+MONTH_REPORTS_YEARS = 10
+"""Month reports are kept for the current school year and this many before it."""
+FIRST_SCHOOL_YEAR = date(2010, 9, 1)
+"""Statistics begin here (rules.md 6): school-year reports may be imported since then, and these and their sheets have no limit."""
 AHEAD = timedelta(hours=25)
 """Agents set aside what is more than 24 h ahead; one hour more for their clock against ours (rules.md 3)."""
 PARKED_KEPT = timedelta(days=35)
@@ -25,7 +27,7 @@ ENDED_KEPT = timedelta(days=60)
 class Horizon(NamedTuple):
     """What may be reported at one instant in one zone. Days are ordinals, instants UTC seconds.
 
-    `floors[grain]`: first day still kept; `last_day`, `last_instant`: the latest start accepted; `today`, `now`: past them, skewed.
+    `floors[grain]`: first day still accepted; `last_day`, `last_instant`: the latest start accepted; `today`, `now`: past them, skewed.
     """
 
     floors: tuple[int, int, int, int]
@@ -40,9 +42,15 @@ def horizon(now: datetime, zone: str) -> Horizon:
     """The horizon at `now` (aware) in `zone`."""
     today = now.astimezone(ZoneInfo(zone)).date()
     year = school_year_start(today)
-    long_ago = _years_before(year, LONG_YEARS).toordinal()
+    floors = (
+        today - HOURS_KEPT,
+        _years_before(year, DAY_REPORTS_YEARS),
+        _years_before(year, MONTH_REPORTS_YEARS),
+        FIRST_SCHOOL_YEAR,
+    )
+    hour, day, month, school_year = (floor.toordinal() for floor in floors)
     return Horizon(
-        ((today - HOURS_KEPT).toordinal(), _years_before(year, DAY_REPORTS_YEARS).toordinal(), long_ago, long_ago),
+        (hour, day, month, school_year),
         today.toordinal(),
         (now + AHEAD).astimezone(ZoneInfo(zone)).date().toordinal(),
         now.timestamp(),

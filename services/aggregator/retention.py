@@ -43,14 +43,15 @@ class Retention:
             await parking_store.purge_parked(connection, self._clock.real_now() - PARKED_KEPT)
 
     async def _purge(self, uais: Sequence[str], zone: str, now: datetime) -> None:
+        """School-year reports and sheets stay; a year is frozen once its days, later its months, are gone."""
         hour, day, month, _ = (date.fromordinal(floor) for floor in horizon(now, zone).floors)
         async with self._pool.acquire() as connection, connection.transaction():
             await store.lock(connection, uais)
             await store.purge_hours(connection, uais, local_midnight(hour, zone))
-            days = await store.purge_grain(connection, uais, [DAY], day, freeze=[MONTH, SCHOOL_YEAR])
-            months = await store.purge_grain(connection, uais, [MONTH, SCHOOL_YEAR], month, freeze=[SCHOOL_YEAR])
+            days = await store.purge_grain(connection, uais, DAY, day, freeze=[MONTH, SCHOOL_YEAR])
+            months = await store.purge_grain(connection, uais, MONTH, month, freeze=[SCHOOL_YEAR])
         if days or months:
-            log.info("Purged", establishments=len(uais), days=days, months_and_years=months)
+            log.info("Purged", establishments=len(uais), days=days, months=months)
 
     async def _forget(self, uais: Sequence[str]) -> None:
         async with self._pool.acquire() as connection, connection.transaction():

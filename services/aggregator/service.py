@@ -176,6 +176,7 @@ class Reports:
         with tracer.start_as_current_span(metrics.WRITE):
             await store.write_bundles(connection, found.bundles)
             await store.write_sheets(connection, found.sheets)
+            await store.note_restatements(connection, found.restated)
         flushed.note(found.changed)
         lower = self._counted(found.lower, metrics.LOWER_RESTATEMENT, "")
         return lower + self._counted(found.frozen, metrics.REFUSED, "frozen")

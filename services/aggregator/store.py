@@ -178,6 +178,19 @@ def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     return columns or [[] for _ in range(width)]
 
 
+_NOTE_RESTATEMENTS = """
+insert into usage.restatements as r (agent, uai, family, highest)
+select * from unnest($1::int[], $2::text[], $3::smallint[], $4::bigint[])
+on conflict (agent, uai, family) do update set highest = excluded.highest where r.highest < excluded.highest
+"""
+
+
+async def note_restatements(connection: asyncpg.Connection, restated: Sequence[tuple[int, str, int, int]]) -> None:
+    """Keep the highest restatement of each agent, UAI and family."""
+    if restated:
+        await connection.execute(_NOTE_RESTATEMENTS, *columns(restated, 4))
+
+
 async def purge_hours(connection: asyncpg.Connection, uais: Sequence[str], before: datetime) -> None:
     """Delete hour reports by whole UTC days, those that are over at an instant."""
     await connection.execute(
@@ -187,24 +200,22 @@ async def purge_hours(connection: asyncpg.Connection, uais: Sequence[str], befor
 
 
 async def purge_grain(
-    connection: asyncpg.Connection, uais: Sequence[str], grains: Sequence[int], before: date, *, freeze: Sequence[int]
+    connection: asyncpg.Connection, uais: Sequence[str], grain: int, before: date, *, freeze: Sequence[int]
 ) -> int:
-    """Delete reports of `grains` that start before `before`, freeze the sheets of `freeze` in their school years.
+    """Delete reports of `grain` that start before `before` and its sheets, freeze those of `freeze` in their school years.
 
-    Sheets as fine as the reports go with them, except those frozen. The number of bundles deleted.
+    The number of bundles deleted.
     """
-    purged: int = await connection.fetchval(_PURGE_GRAIN, uais, list(grains), before, list(freeze))
-    finer = [grain for grain in grains if grain not in freeze]
+    purged: int = await connection.fetchval(_PURGE_GRAIN, uais, grain, before, list(freeze))
     await connection.execute(
-        "delete from usage.sheets where uai = any($1::text[]) and grain = any($2::smallint[]) and start < $3",
-        uais, finer, before,
-    )  # fmt: skip
+        "delete from usage.sheets where uai = any($1::text[]) and grain = $2 and start < $3", uais, grain, before
+    )
     return purged
 
 
 _PURGE_GRAIN = """
 with purged as (
-    delete from usage.bundles where uai = any($1::text[]) and grain = any($2::smallint[]) and start < $3 returning uai, start
+    delete from usage.bundles where uai = any($1::text[]) and grain = $2 and start < $3 returning uai, start
 ), years as (
     select distinct uai, make_date(extract(year from start - interval '8 months')::int, 9, 1) as first from purged
 ), frozen as (
@@ -221,7 +232,7 @@ async def forget(connection: asyncpg.Connection, uais: Sequence[str]) -> bool:
     """Delete all that is kept of these establishments; whether there was anything."""
     deleted = [
         await connection.execute(f"delete from usage.{table} where uai = any($1::text[])", uais)
-        for table in ("bundles", "sheets", "parked")
+        for table in ("bundles", "sheets", "parked", "restatements")
     ]
     return any(status != "DELETE 0" for status in deleted)
 

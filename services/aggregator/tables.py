@@ -50,6 +50,16 @@ bundles = Table(
     comment="All reports of one establishment and period, packed; of hours those of a UTC day. `families`: bit n = family number n.",
 )
 
+restatements = Table(
+    "restatements",
+    metadata,
+    Column("agent", Integer, primary_key=True, autoincrement=False),
+    Column("uai", Text(collation="C"), primary_key=True),
+    Column("family", SmallInteger, primary_key=True, autoincrement=False),
+    Column("highest", BigInteger, nullable=False),
+    comment="How far each agent has restated: what it is told at hello, kept even when the reports themselves are past their time.",
+)
+
 sheets = Table(
     "sheets",
     metadata,

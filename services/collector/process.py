@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 if sys.platform == "win32":
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 
 def leave_no_dump() -> None:
-    """A crash dump would hold the lines in hand. Windows writes none of a service unless its registry asks for them."""
+    """A crash dump would hold the lines in hand. Windows writes none of a service unless its registry asks for them.
+
+    A service whose filter refuses this call (systemd's `@resources`) has its limit from its unit: `LimitCORE=0`.
+    """
     if sys.platform != "win32":
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @contextmanager

@@ -64,7 +64,9 @@ class EstablishmentService:
                 self._observe(source.name, now)
             self._announce_small_profiles(now.timestamp())
             self._stand()
-            self._keep(now)
+            purged = self._keep(now)
+        if purged:
+            self.store.flush()
         return any(source.unread for source in self.sources)
 
     @property
@@ -195,9 +197,10 @@ class EstablishmentService:
 
     # --- keeping
 
-    def _keep(self, now: datetime) -> None:
+    def _keep(self, now: datetime) -> bool:
+        """Let go of what is past its time; whether people were."""
         state: SourceState = self.store.source(self.number, JOURNAL)
-        if state.newest is not None:
-            self.store.purge_sets(self.number, state.newest, now.timestamp())
+        purged = state.newest is not None and self.store.purge_sets(self.number, state.newest, now.timestamp())
         self.store.drop_days(self.number, (now - KEEPING).timestamp())
         self.store.forget_before(self.number, oldest_day(now.astimezone(self.settings.zone).date()))
+        return purged

@@ -361,17 +361,18 @@ class Store:
     def masks(self, people_set: int) -> dict[int, int]:
         return dict(self._connection.execute("SELECT digest, mask FROM person WHERE people_set = ?", (people_set,)))
 
-    def purge_sets(self, establishment: int, newest: float, now: float) -> None:
-        """Forget the people of sets that the source's time, or for those opened late the clock, has passed.
+    def purge_sets(self, establishment: int, newest: float, now: float) -> bool:
+        """Forget the people of sets that the source's time, or for those opened late the clock, has passed; whether there were any.
 
-        That they were there is remembered: such a set never opens again.
+        That they were there is remembered: such a set never opens again. The journal of the file still holds them until `flush`.
         """
         which = """establishment = ? AND NOT purged AND grain <> 'held'
                    AND (closes < ? OR (closes = 9e999 AND kept_until < ?))"""
         key = (establishment, newest, now)
         sets = f"SELECT id FROM people_set WHERE {which}"  # noqa: S608 - a constant
-        self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", key)  # noqa: S608
+        purged = self._connection.execute(f"DELETE FROM person WHERE people_set IN ({sets})", key).rowcount  # noqa: S608
         self._connection.execute(f"UPDATE people_set SET purged = 1, closes = -9e999 WHERE {which}", key)  # noqa: S608
+        return purged > 0
 
     def forget_before(self, establishment: int, oldest: date) -> None:
         """What is remembered of days whose lines are too old anyway."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, cast, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.aggregator.bundle import HEAD_BYTES, WIDE, WIDE_RECORD
 from services.aggregator.metrics import ACCEPTED, EXPIRED, LOWER_RESTATEMENT, PARKED
-from services.aggregator.tables import agents, bundles, outcomes
+from services.aggregator.tables import agents, outcomes, restatements
 
 
 async def read_last_reports(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, datetime]:
@@ -24,26 +23,18 @@ async def read_last_reports(connection: AsyncConnection, ids: Sequence[str]) -> 
     return {row.agent: row.last for row in await connection.execute(statement)}
 
 
-async def read_agent_numbers(connection: AsyncConnection, ids: Sequence[str]) -> dict[int, str]:
-    """Ids of these agents by the numbers that reports bear; who never reported has none."""
-    rows = await connection.execute(select(agents.c.number, agents.c.id).where(_is_among(agents.c.id, ids)))
-    return {row.number: row.id for row in rows}
-
-
-async def read_records(connection: AsyncConnection, uais: Sequence[str]) -> list[tuple[str, bytes]]:
-    """By establishment, the wide records of all its bundles that have such, one after the other: no cell is read.
-
-    A bundle without any restatement is narrow, which its first byte says: of a year of days few are read, unless all were restated.
-    """
-    head = func.substring(bundles.c.reports, 1, HEAD_BYTES)
-    size = (func.get_byte(head, 2) + 256 * func.get_byte(head, 3)) * WIDE_RECORD.itemsize
-    records = func.substring(bundles.c.reports, HEAD_BYTES + 1, size)
+async def read_restatements(
+    connection: AsyncConnection, ids: Sequence[str], uais: Sequence[str]
+) -> list[tuple[str, str, int, int]]:
+    """Agent, UAI, number of the family and the highest restatement; what was never restated has none."""
+    table = restatements.c
     statement = (
-        select(bundles.c.uai, func.string_agg(records, literal(b"")).label("records"))
-        .where(_is_among(bundles.c.uai, uais), func.get_byte(head, 0) == WIDE)
-        .group_by(bundles.c.uai)
+        select(agents.c.id, table.uai, table.family, table.highest)
+        .join(agents, agents.c.number == table.agent)
+        .where(_is_among(agents.c.id, ids), _is_among(table.uai, uais))
+        .order_by(agents.c.id, table.uai, table.family)
     )
-    return [(row.uai, row.records) for row in await connection.execute(statement)]
+    return [(*row,) for row in await connection.execute(statement)]
 
 
 def _is_among(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:

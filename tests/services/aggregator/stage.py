@@ -234,6 +234,7 @@ class Stage:
             *await self.query(
                 "select uai, grain, start, cells, folded, cut_families, frozen from usage.sheets order by 1,2,3"
             ),
+            *await self.query("select uai, family, agent, highest from usage.restatements order by 1,2,3"),
         ]
 
     async def outcomes(self) -> dict[str, int]:

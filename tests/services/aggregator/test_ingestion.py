@@ -245,6 +245,7 @@ async def test_a_restatement_replaces_and_what_is_older_is_counted(stage: Stage)
             await stage.drained()
         assert (await stage.sheets())[UAI, "school_year", date(2025, 9, 1)] == {WEB[0]: 5}
         assert (await stage.outcomes())["lower_restatement"] == 1
+        assert await stage.query("select uai, highest from usage.restatements") == [(UAI, 1_773_000_000)]
 
 
 async def test_readers_are_told_what_changed(stage: Stage):

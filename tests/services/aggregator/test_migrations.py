@@ -49,6 +49,8 @@ async def test_reports_kept_one_a_row_are_the_same_in_bundles(usage_database: st
         assert await _all(connection, "reports") == reports
         assert await _all(connection, "hours") == hours
         assert (await connection.execute(text("select count(*) from usage.bundles"))).scalar() == 4
+        known = await connection.execute(text("select uai, family, agent, highest from usage.restatements"))
+        assert [tuple(row) for row in known] == [("0750001A", 2, 70000, 1_773_000_000)]
     await engine.dispose()
 
 

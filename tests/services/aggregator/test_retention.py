@@ -66,6 +66,29 @@ async def test_what_is_past_its_time_is_purged_and_its_sheets_are_frozen(stage: 
         assert await stage.image() == []
 
 
+async def test_years_before_the_agents_are_taken_since_2010_and_stay(stage: Stage):
+    """Imports of 2010 to 2015 were refused as too old, and a year without months was purged after ten."""
+    imported = [
+        report(f"{year}-09-01", {WEB[0]: year}, grain="school_year", restatement=7) for year in (2009, 2010, 2015)
+    ]
+    month = report("2016-09-01", {PEOPLE[0]: 2}, family="people", grain="month")
+    async with stage.running():
+        await stage.send(stage.agent.message(*imported, month))
+        await stage.drained()
+        assert await stage.outcomes() == {"accepted": 3, "expired.school_year": 1}
+    stage.now = datetime(2030, 9, 2, tzinfo=UTC)
+    stage.identity.snapshot = registry([stage.agent], version=2)
+    async with stage.running():
+        await until(lambda: _empty(stage, "select 1 from usage.reports where grain = 2"))
+        kept = await stage.query("select start, frozen from usage.sheets where grain = 3 order by start")
+        assert [row for row in kept if row[0].year < 2016] == [(date(2010, 9, 1), False), (date(2015, 9, 1), False)]
+        again = report("2015-09-01", {WEB[0]: 3}, grain="school_year", restatement=8)
+        await stage.send(stage.agent.message(again))
+        await stage.drained()
+        assert (await stage.sheets())[UAI, "school_year", date(2015, 9, 1)] == {WEB[0]: 3}
+        assert await stage.query("select highest from usage.restatements") == [(8,)]
+
+
 async def test_nothing_is_purged_by_a_registry_that_may_be_old(stage: Stage):
     async with stage.running():
         await stage.send(stage.agent.message(report("2026-03-16", {WEB[0]: 3})))

@@ -108,11 +108,19 @@ def test_what_is_purged_is_gone_from_the_file(school: School) -> None:
     school.read()
     sets = {(profile, start.isoformat()) for _, profile, start in school.store.sets(1, "day")}
     assert sets == {("eleve", "2026-09-10")}
+    of_the_day = min(school.store.masks(school.store.sets(1, "day")[0][0])).to_bytes(8, "big", signed=True)
+    assert of_the_day in _bytes_of_the_state(school)
     school.write(heartbeat("2026-11-19T08:00:00+01:00"))
     school.read()
     assert school.store.sets(1, "day") == []
     assert school.store.sets(1, "month") == []
     assert len(school.store.sets(1, "school_year")) == 1
+    assert of_the_day not in _bytes_of_the_state(school)
+
+
+def _bytes_of_the_state(school: School) -> bytes:
+    """The file and its journal, in which SQLite keeps what it replaced until the next checkpoint."""
+    return b"".join(path.read_bytes() for path in school.folder.glob("agent.sqlite*"))
 
 
 def test_digests_of_two_windows_cannot_be_linked(school: School) -> None:

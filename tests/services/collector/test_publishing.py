@@ -66,8 +66,8 @@ async def test_a_message_is_keyed_signed_and_traced(topic: str, keys: KeyRing) -
 async def test_a_producer_is_rebuilt_after_a_failure(topic: str, keys: KeyRing) -> None:
     publisher = Publisher(topic, "agent-rebuilt", keys)
     await publisher.publish(UsageReported("agent-rebuilt", UAI, 1, []))
-    assert publisher._producer
-    await publisher._producer.stop()
+    assert publisher._deliveries._producer
+    await publisher._deliveries._producer.stop()
     with pytest.raises(NotDeliveredError):
         await publisher.publish(UsageReported("agent-rebuilt", UAI, 2, []))
     await publisher.publish(UsageReported("agent-rebuilt", UAI, 3, []))
