@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from chassis.http import serve
 from chassis.logs import setup_logs
 from chassis.telemetry import setup_telemetry
@@ -13,7 +15,9 @@ def main() -> None:
     settings = QuerySettings()
     setup_logs("query", level=settings.log_level, fmt=settings.log_format)
     setup_telemetry("query")
-    serve(create_app(settings), host=settings.host, port=settings.port)
+    app = create_app(settings)
+    gc.freeze()  # the catalogue and the code live as long as the process: no use in walking them with every collection
+    serve(app, host=settings.host, port=settings.port)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,10 @@ DECIMALS = 6
 
 def cells(figures: Figures) -> Iterator[AnswerCell]:
     """One cell per line, in the lines' order."""
-    values = _rounded(figures)
+    values = rounded(figures)
     if not figures.state.any():
         return map(AnswerCell, values)
-    for place in np.flatnonzero(~has_value(figures.state)).tolist():
-        values[place] = None
-    return map(AnswerCell, values, map(NAMES.__getitem__, figures.state.tolist()), _shares(figures))
+    return map(AnswerCell, values, map(NAMES.__getitem__, figures.state.tolist()), shares(figures))
 
 
 def total_cell(total: Total, *, unit: Unit) -> AnswerCell:
@@ -36,17 +34,22 @@ def total_cell(total: Total, *, unit: Unit) -> AnswerCell:
     return AnswerCell(value, NAMES[total.state], _share(total.state, total.share), left_out)
 
 
-def _rounded(figures: Figures) -> list[float | int | None]:
-    shown = np.where(has_value(figures.state), figures.value, 0.0)
-    values = shown.astype(np.int64) if figures.denominator is None else shown.round(DECIMALS)
-    return cast("list[float | int | None]", values.tolist())
+def rounded(figures: Figures) -> list[float | int | None]:
+    """The number of each line's cell; None where its state has none."""
+    shown = has_value(figures.state)
+    told = np.where(shown, figures.value, 0.0)
+    exact = told.astype(np.int64) if figures.denominator is None else told.round(DECIMALS)
+    values = cast("list[float | int | None]", exact.tolist())
+    for place in np.flatnonzero(~shown).tolist():
+        values[place] = None
+    return values
 
 
-def _shares(figures: Figures) -> Iterator[float | None]:
+def shares(figures: Figures) -> list[float | None]:
     """Of partial lines; many lines miss the same minutes, and each distinct share is rounded once."""
-    shares = np.where(figures.state == PARTIAL, figures.share, np.nan).tolist()
-    rounded = {share: round(share, DECIMALS) for share in set(shares) if not math.isnan(share)}
-    return map(rounded.get, shares)
+    of_lines = np.where(figures.state == PARTIAL, figures.share, np.nan).tolist()
+    distinct = {share: round(share, DECIMALS) for share in set(of_lines) if not math.isnan(share)}
+    return list(map(distinct.get, of_lines))
 
 
 def _share(state: int, share: float) -> float | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.answers import AnswerRow
 from contracts.catalogue import CATALOGUE, Grain
 from contracts.establishment_type import kind_of
 from contracts.periods import bounds, period_start
@@ -19,6 +21,7 @@ from services.aggregator.query.errors import UnknownEstablishmentError
 from services.aggregator.query.french import CollationKey, collation_key, fold
 from services.aggregator.query.states import Flags
 
+_encode = msgspec.json.Encoder().encode
 Ordinals = NDArray[np.int64]
 """Days as proleptic Gregorian ordinals."""
 
@@ -49,6 +52,12 @@ class Line:
     @cached_property
     def searched(self) -> tuple[str, ...]:
         return tuple(map(fold, (self.uai, self.establishment.name, *self.establishment.postal_codes)))
+
+    @cached_property
+    def opening(self) -> bytes:
+        """The JSON of a table's row, up to the value of its first cell."""
+        who = self.establishment
+        return _encode(AnswerRow(who.uai, who.name, who.postal_codes, [])).removesuffix(b"]}") + b'{"value":'
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from services.aggregator.query.sheets import Moment, PeriodSheets, Piles, Span
 from services.aggregator.query.store import read_last_observed
 from services.aggregator.query.unpacked import KeptHours, KeptSheets
 from services.aggregator.query.windows import Window, territory_date
+from services.aggregator.query.written import written_rows
 
 
 class _Asked(NamedTuple):
@@ -87,7 +88,9 @@ class Queries:
         return self._answers.give(
             asked.key,
             found.versions,
-            lambda: tables.answer(shape, found.readings(), threshold=threshold, sort=question.sort),
+            lambda: tables.answer(
+                shape, found.readings(), threshold=threshold, sort=question.sort, rows_of=written_rows
+            ),
         )
 
     async def summary(self, question: SummaryQuestion) -> msgspec.Raw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ from services.aggregator.query.errors import (
     UnknownDisplayError,
     UnknownTableError,
 )
-from services.aggregator.query.figures import Door
+from services.aggregator.query.figures import Door, Figures
 from services.aggregator.query.lines import Line
 from services.aggregator.query.order import extremes, order
 from services.aggregator.query.readings import Readings
@@ -28,6 +28,7 @@ from services.aggregator.query.sheets import Moment
 from services.aggregator.query.shown import Shown
 from services.aggregator.query.windows import Window, before, taken_by
 
+RowsOf = Callable[[Sequence[Line], Iterable[int], Sequence[Figures]], list[AnswerRow]]
 SMALL_LEFT_OUT = "hors profils de moins de 5 comptes"
 TAKEN_OVER = "repris : année d'avant les agents, connue par ses recensements et totaux annuels"
 _DISPLAYS = ("values", "rates")
@@ -76,8 +77,16 @@ def windows_of(question: TableQuestion, shape: TableShape, moment: Moment) -> li
     return [window, before(window, moment.today)] if shape.compares else [window]
 
 
-def answer(shape: TableShape, readings: Sequence[Readings], *, threshold: int, sort: str = "name") -> TableAnswer:
-    """The table as its reader sees it; `readings` are those of the windows it takes."""
+def rows(lines: Sequence[Line], places: Iterable[int], columns: Sequence[Figures]) -> list[AnswerRow]:
+    """The rows of the lines at these places, in this order."""
+    by_line = list(zip(*map(cells, columns), strict=True))
+    return [_row(lines[place], by_line[place]) for place in places]
+
+
+def answer(
+    shape: TableShape, readings: Sequence[Readings], *, threshold: int, sort: str = "name", rows_of: RowsOf = rows
+) -> TableAnswer:
+    """The table as its reader sees it; `readings` are those of the windows it takes. `rows_of` makes its rows."""
     columns = _columns(shape, readings, threshold)
     now, window = readings[0], readings[0].window
     return TableAnswer(
@@ -90,7 +99,7 @@ def answer(shape: TableShape, readings: Sequence[Readings], *, threshold: int, s
         as_of=now.as_of,
         columns=[column.head for column in columns],
         total=[total_cell(column.total, unit=column.head.unit) for column in columns],
-        rows=_rows(now, columns, sort),
+        rows=rows_of(now.roll.lines, _places(now, columns, sort), [column.figures for column in columns]),
         extremes={column.head.id: extremes(column.figures, now.roll) for column in columns},
         notes=notes(shape.plan, now),
     )
@@ -115,12 +124,10 @@ def notes(plan: Plan, readings: Readings) -> list[str]:
     return [note for note, holds in told if holds]
 
 
-def _rows(readings: Readings, columns: Sequence[Shown], sort: str) -> list[AnswerRow]:
-    roll = readings.roll
-    by_line = list(zip(*(cells(column.figures) for column in columns), strict=True))
+def _places(readings: Readings, columns: Sequence[Shown], sort: str) -> list[int]:
     values = {column.head.id: column.figures for column in columns}
-    places = order(roll, sort, lambda column: values[column].value)
-    return [_row(roll.lines[place], by_line[place]) for place in places.tolist()]
+    places: list[int] = order(readings.roll, sort, lambda column: values[column].value).tolist()
+    return places
 
 
 def _row(line: Line, of_line: tuple[AnswerCell, ...]) -> AnswerRow:

@@ -14,8 +14,12 @@ from contracts.packed import pack, unpack
 from services.aggregator.query import matrix
 from services.aggregator.query.cells import cells
 from services.aggregator.query.figures import Figures, Total, total, totals
+from services.aggregator.query.lines import Line
 from services.aggregator.query.matrix import Codes, dense
 from services.aggregator.query.states import ESTIMATED, LEFT_OUT, NA, NAMES, PARTIAL, WHOLE
+from services.aggregator.query.tables import rows
+from services.aggregator.query.written import written_rows
+from tests.services.aggregator.query.ledger import visible
 
 SHOWN = (WHOLE, PARTIAL, ESTIMATED)
 seeds = st.integers(0, 2**32 - 1)
@@ -72,6 +76,18 @@ def plain_total(figures: Figures) -> Total:
 def test_cells(seed: int, rate: bool):
     figures = column(random_figures(seed, rate=rate), 0)
     assert msgspec.json.encode(list(cells(figures))) == msgspec.json.encode(plain_cells(figures))
+
+
+@settings(max_examples=80, deadline=None)
+@given(seeds, st.lists(st.booleans(), min_size=1, max_size=4))
+def test_written_rows(seed: int, rates: list[bool]):
+    """Those of a table, in any order, of any columns, with names that JSON has to escape."""
+    columns = [column(random_figures(seed, rate=rate), number % 3) for number, rate in enumerate(rates)]
+    size = len(columns[0].state)
+    lines = [Line(visible(f"{n:07}A", name=f'"{n}\\\n é', postal_codes=("86000",) * (n % 3))) for n in range(size)]
+    places = np.random.default_rng(seed).permutation(size).tolist()
+    written, plain = (make(lines, places, columns) for make in (written_rows, rows))
+    assert msgspec.json.encode(written) == msgspec.json.encode(plain)
 
 
 @settings(max_examples=80, deadline=None)
