@@ -15,7 +15,7 @@ from contracts.signing import public_to_text, sign
 from services.collector.config import DEFAULT_CADENCE_SECONDS, SOURCES_FILE, check_url
 from services.collector.errors import EnrolmentError, MessageRefusedError, NotDeliveredError, StateInUseError
 from services.collector.gateway import Gateway
-from services.collector.keys import make_key
+from services.collector.keys import KeyRing, make_key
 from services.collector.knowledge import Knowledge
 from services.collector.settings_text import settings_text, sources_text
 from services.collector.state import open_state
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from contracts.fleet import ServedEstablishment
 
 _TODO = {
@@ -34,6 +32,8 @@ _TODO = {
     "no_convention": "Ask the platform's administrator: the code serves once there is a convention",
 }
 KEY, STATE = "agent.key", "agent.sqlite"
+ENROLLING = ".enrolling"
+"""Ends the name of a key that is to replace a revoked one. Not that of rotation: whoever took the old key may have that one too."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,15 @@ async def enrol(request: Request, now: datetime) -> Enrolment:
     check_url("--url", "", request.url)
     existing = _existing(request)
     key_path = request.settings.parent / existing["key"] if existing else request.folder / KEY
-    signing = key_path.with_name(key_path.name + ".next") if request.new_key else key_path
-    answer = await _ask(request, make_key(signing))
+    signing = key_path.with_name(key_path.name + ENROLLING) if request.new_key else key_path
+    answer = await _ask(request, signing)
     if existing and existing["agent"] != answer.agent:
         raise EnrolmentError(
             f"{request.settings} is agent {existing['agent']}'s, and this code is for {answer.agent}: give another --settings"
         )
     if request.new_key:
         signing.replace(key_path)
+        KeyRing(key_path).forget_next()
     folders = {each.uai: _folder_of(each.uai, request, answer) for each in answer.establishments}
     state_path = request.settings.parent / existing["state"] if existing else request.folder / STATE
     written = [] if existing else _write_all(request, answer, folders)
@@ -111,18 +112,26 @@ def _existing(request: Request) -> dict[str, Any] | None:
     }
 
 
-async def _ask(request: Request, key: Ed25519PrivateKey) -> Enrolled:
+async def _ask(request: Request, signing: Path) -> Enrolled:
+    """Enrol with the key of a file, made if there is none; one that was ended meanwhile is of no use to a second try."""
+    key = make_key(signing)
     body = msgspec.json.encode(Enrol(request.code.strip(), public_to_text(key.public_key()), agent_version()))
     gateway = Gateway(request.url, ca=request.ca)
     try:
         return await gateway.enrol(body, sign(key, body))
     except MessageRefusedError as error:
-        todo = _TODO.get(error.problem, "A code serves once and for a time: ask for another")
-        raise EnrolmentError(f"{request.url} refuses to enrol: {error}. {todo}") from error
+        raise _refusal(request, signing, error) from error
     except NotDeliveredError as error:
         raise EnrolmentError(f"{error}. Nothing is lost: run the same command again") from error
     finally:
         await gateway.close()
+
+
+def _refusal(request: Request, signing: Path, error: MessageRefusedError) -> EnrolmentError:
+    if request.new_key and error.problem == "ended_key":
+        signing.unlink()
+    todo = _TODO.get(error.problem, "A code serves once and for a time: ask for another")
+    return EnrolmentError(f"{request.url} refuses to enrol: {error}. {todo}")
 
 
 def _folder_of(uai: str, request: Request, answer: Enrolled) -> Path:

@@ -99,6 +99,10 @@ class KeyRing:
         """Make the next key, unless it is there already."""
         make_key(self.next_path)
 
+    def forget_next(self) -> None:
+        """Whatever was prepared is not the next key any more."""
+        self.next_path.unlink(missing_ok=True)
+
     def switch(self) -> None:
         """The next key is the key from now on."""
         try:

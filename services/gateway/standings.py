@@ -1,4 +1,4 @@
-"""How far the platform knows an agent's restatements, held a while: reading every period again at each hello would cost most of it."""
+"""How far the platform knows an agent's restatements, held a while: a hello of a thousand establishments brings 12,000 of them."""
 
 from __future__ import annotations
 

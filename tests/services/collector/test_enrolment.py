@@ -104,6 +104,33 @@ async def test_a_revoked_key_is_replaced_by_another_code(platform: FleetPlatform
     assert not KeyRing(tmp_path / "agent.key").has_next
 
 
+async def test_a_new_key_is_none_that_was_prepared_before_the_old_one_was_stolen(
+    platform: FleetPlatform, tmp_path: Path
+) -> None:
+    await enrolled(platform, tmp_path)
+    keys = KeyRing(tmp_path / "agent.key")
+    keys.prepare_next()
+    prepared = keys.next_public
+    platform.codes.add("code-2")
+    await enrolled(platform, tmp_path, code="code-2", new_key=True)
+    after = KeyRing(tmp_path / "agent.key")
+    assert (after.public == prepared, after.has_next) == (False, False)
+
+
+async def test_a_new_key_that_was_ended_before_it_served_is_made_again(
+    platform: FleetPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was lost, then it was revoked with the others: the same command once said so for ever."""
+    await enrolled(platform, tmp_path)
+    platform.codes.add("code-2")
+    with monkeypatch.context() as ended:
+        ended.setattr(platform, "answer", lambda *_: (409, b'{"code": "ended_key", "title": "This key was ended"}', {}))
+        with pytest.raises(EnrolmentError, match="again with --new-key"):
+            await enrolled(platform, tmp_path, code="code-2", new_key=True)
+        assert not (tmp_path / "agent.key.enrolling").exists()
+    await enrolled(platform, tmp_path, code="code-2", new_key=True)
+
+
 async def test_a_key_that_was_ended_is_told_with_what_to_do(platform: FleetPlatform, tmp_path: Path) -> None:
     platform.answer = lambda *_: (409, b'{"code": "ended_key", "title": "This key was ended"}', {})  # type: ignore[method-assign]
     with pytest.raises(EnrolmentError, match="again with --new-key"):
