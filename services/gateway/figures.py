@@ -65,6 +65,7 @@ async def summary(page: str, asked: Annotated[WindowParameters, Query()], reader
         raise UnknownPageError
     question = SummaryQuestion(
         scope=reader.scope,
+        scope_digest=reader.scope_digest,
         page=page,
         window=asked.window,
         school_year=asked.school_year,
@@ -88,7 +89,9 @@ async def hourly(asked: Annotated[Parameters, Query()], reader: Caller, ask: Ask
 @router.get("/freshness", responses=documented("FreshnessList"), summary="Until when each source was observed")
 async def freshness(asked: Annotated[Parameters, Query()], reader: Caller, ask: Ask) -> Response:
     """One line per establishment and reported family."""
-    question = FreshnessQuestion(scope=reader.scope, establishments=establishments_asked(asked, reader))
+    question = FreshnessQuestion(
+        scope=reader.scope, scope_digest=reader.scope_digest, establishments=establishments_asked(asked, reader)
+    )
     return _ready(await ask.ask("/internal/freshness", question))
 
 
@@ -97,6 +100,7 @@ def _table_question(table: str, asked: TableParameters, reader: Reader) -> Table
         raise UnknownTableError
     return TableQuestion(
         scope=reader.scope,
+        scope_digest=reader.scope_digest,
         table=table,
         window=asked.window,
         school_year=asked.school_year,
@@ -110,7 +114,9 @@ def _table_question(table: str, asked: TableParameters, reader: Reader) -> Table
 
 
 def _series_question(asked: Parameters, reader: Reader) -> SeriesQuestion:
-    return SeriesQuestion(scope=reader.scope, establishments=establishments_asked(asked, reader))
+    return SeriesQuestion(
+        scope=reader.scope, scope_digest=reader.scope_digest, establishments=establishments_asked(asked, reader)
+    )
 
 
 def establishments_asked(asked: Parameters, reader: Reader) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from weakref import WeakValueDictionary
 
 import httpx
@@ -17,6 +18,7 @@ import msgspec
 
 from chassis.clock import Clock
 from chassis.errors import UnauthorizedError
+from contracts.questions import digest_of
 from contracts.scope import Scope, Sight
 from services.gateway.rights_watch import RightsWatch
 from services.gateway.upstream import IdentityClient
@@ -45,6 +47,10 @@ class Reader:
     rights_version: int
     valid_until: datetime | None
     held_until: float
+
+    @cached_property
+    def scope_digest(self) -> str:
+        return digest_of(self.scope)
 
     def holds(self, version: int, now: datetime, monotonic: float) -> bool:
         """Whether no change of rights, no edge of a convention and not too much time has passed."""

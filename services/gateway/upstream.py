@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import Any, NoReturn
 
 import httpx
@@ -21,6 +22,7 @@ from contracts.fleet import (
     KeyRing,
     StandingQuestion,
 )
+from contracts.questions import UNKNOWN_SCOPE, Asked
 from services.gateway.errors import AnsweredError
 
 CONNECT_SECONDS = 2.0
@@ -30,6 +32,8 @@ ANSWER_SECONDS = 30.0
 CONNECTIONS = 50
 REDIS_SECONDS = 0.5
 """Redis answers in a millisecond or is away."""
+TOLD = 1000
+"""Digests remembered as told; one too many costs the sending of a scope, one too few a refusal."""
 _REFUSALS = range(400, 500)
 
 log = structlog.get_logger()
@@ -111,9 +115,31 @@ class QueryClient:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     async def ask(self, path: str, question: msgspec.Struct) -> bytes:
-        """The answer's bytes, untouched; `AnsweredError` passes a refusal on, anything else is unavailable."""
+        """The answer's bytes, untouched; `AnsweredError` passes a refusal on, anything else is unavailable.
+
+        A scope weighs half a megabyte for a thousand establishments: it goes along until it has been answered once.
+        """
+        if not isinstance(question, Asked) or question.scope_digest not in self._told:
+            return await self._ask_whole(path, question)
+        try:
+            return await self._ask(path, msgspec.structs.replace(question, scope=msgspec.UNSET))
+        except AnsweredError as error:
+            if error.code != UNKNOWN_SCOPE:
+                raise
+        return await self._ask_whole(path, question)
+
+    async def _ask_whole(self, path: str, question: msgspec.Struct) -> bytes:
+        answer = await self._ask(path, question)
+        if isinstance(question, Asked):
+            self._told[question.scope_digest] = None
+            while len(self._told) > TOLD:
+                self._told.popitem(last=False)
+        return answer
+
+    async def _ask(self, path: str, question: msgspec.Struct) -> bytes:
         content = msgspec.json.encode(question)
         response = await _send(self.client, "POST", path, content=content, headers={"Content-Type": "application/json"})
         if response.status_code in _REFUSALS and response.status_code != httpx.codes.UNAUTHORIZED:

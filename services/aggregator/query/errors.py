@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chassis.errors import NamedError
+from contracts.questions import UNKNOWN_SCOPE
 
 
 class UnknownTableError(NamedError):
@@ -57,3 +58,7 @@ class NoComparisonError(NamedError):
 
 class MalformedQuestionError(NamedError):
     code, status, title = "malformed_question", 422, "The question is not understood"
+
+
+class UnknownScopeError(NamedError):
+    code, status, title = UNKNOWN_SCOPE, 409, "No scope with this digest is known: send it whole"

@@ -194,7 +194,7 @@ def _grants_by_family(lines: Sequence[Line]) -> dict[str, Grants]:
 class ScopedLines:
     """All lines of one scope in the default order; built once per scope, since names are slow to compare."""
 
-    def __init__(self, scope: Scope, key: bytes = b"") -> None:
+    def __init__(self, scope: Scope, key: str = "") -> None:
         """`key`: equal for equal scopes, and only for them."""
         self.scope = scope
         self.key = key

@@ -143,10 +143,15 @@ class Queries:
         return freshness(asked.roll, asked.moment.today, newest)
 
     def _asked(self, question: Asked, establishments: Sequence[str], search: str = "") -> _Asked:
-        scoped = self._scopes.lines_of(question.scope)
+        scoped = self._scopes.lines_of(question.scope, question.scope_digest)
         now = self._clock.now()
         moment = Moment(now, territory_date(now, scoped.scope.territory.zone))
-        key = scoped.key, moment.quarter, type(question), msgspec.structs.astuple(question)[1:]
+        key = (
+            scoped.key,
+            moment.quarter,
+            type(question),
+            msgspec.structs.astuple(question)[len(Asked.__struct_fields__) :],
+        )
         return _Asked(scoped.scope, scoped.chosen(establishments, search), moment, key)
 
     async def _read(self, asked: _Asked, windows: Sequence[Window], plan: Plan) -> _Found:

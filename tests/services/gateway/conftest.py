@@ -130,6 +130,7 @@ async def platform(standing: Platform) -> Platform:
     """The services as every test wants to find them: both territories whole, fresh tokens, a query API in good health."""
     standing.query.mode = "well"
     standing.query.asked.clear()
+    standing.query.told.clear()
     standing.query.standing.clear()
     await standing.populate()
     return standing

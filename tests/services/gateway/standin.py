@@ -20,11 +20,13 @@ COLUMNS = [
 
 
 class StandIn:
-    """`asked` keeps each question; `mode` makes it fail as a real one may."""
+    """`asked` keeps each question, `told` the digest of each scope sent whole; `mode` makes it fail as a real one may."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.mode = "well"
+        self.told: list[str] = []
+        self.scopes: dict[str, Any] = {}
         self.standing: dict[str, AgentStanding] = {}
         self.app = FastAPI()
         self.app.add_api_route("/internal/{path:path}", self.answer, methods=["POST"])
@@ -37,6 +39,8 @@ class StandIn:
         if request.headers.get("authorization") != "Bearer internal":
             return problem(401, "unauthorized", "Authentication is required")
         question = msgspec.json.decode(await request.body())
+        if path != "standing" and not self._knows(question):
+            return problem(409, "unknown_scope", "No scope with this digest is known")
         self.asked.append((path, question))
         if self.mode != "well":
             return self._badly()
@@ -45,6 +49,15 @@ class StandIn:
         if question.get("window") == "never":
             return problem(422, "unknown_window", "No window has this name")
         return Response(msgspec.json.encode(self._body(path, question)), media_type="application/json")
+
+    def _knows(self, question: dict[str, Any]) -> bool:
+        """Puts the scope that a digest names in its place."""
+        digest = question.pop("scope_digest", "")
+        if "scope" in question:
+            self.told.append(digest)
+            self.scopes[digest] = question["scope"]
+        question["scope"] = self.scopes.get(digest)
+        return question["scope"] is not None
 
     def _badly(self) -> Response:
         if self.mode == "fault":

@@ -65,6 +65,18 @@ async def test_a_table_is_asked_with_everything_and_its_bytes_pass_through(reade
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_a_scope_travels_once_and_again_where_it_has_been_forgotten(reader: AsyncClient, platform: Platform):
+    answers = [await reader.get(TABLE)]
+    answers.append(await reader.get(TABLE))
+    assert len(platform.query.told) == 1
+    platform.query.scopes.clear()
+    answers += [await reader.get(path) for path in (TABLE, "/api/v1/series/daily", TABLE)]
+    assert platform.query.told == platform.query.told[:1] * 2
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answers[place].content for place in (0, 1, 2, 4)}) == 1
+    assert all(question["scope"] == platform.query.asked[0][1]["scope"] for _, question in platform.query.asked)
+
+
 async def test_the_csv_is_the_same_table(reader: AsyncClient, platform: Platform):
     asked = {"window": "current-month", "sort": "-name", "establishment": A}
     json = await reader.get(TABLE, params=asked)

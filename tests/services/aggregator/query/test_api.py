@@ -15,6 +15,7 @@ from sqlalchemy import event
 from chassis.database import create_engine, migrate
 from contracts.catalogue import CATALOGUE, GRAINS
 from contracts.packed import pack
+from contracts.questions import digest_of
 from contracts.scope import Scope
 from services.aggregator.bundle import pack as pack_reports
 from services.aggregator.query.app import create_app
@@ -128,6 +129,18 @@ async def test_a_table_in_every_window(api: Asker):
         assert answer["total"][0]["value"] == expected
         assert [row["name"] for row in answer["rows"]] == ["Émile", "Zola"]
         assert answer["as_of"] == "2026-11-20T12:00:00Z"
+
+
+async def test_a_scope_that_was_seen_is_known_by_its_digest(api: Asker):
+    question = {"table": "connexions.authentifiees", "window": "last-day"}
+    digest = digest_of(msgspec.Raw(msgspec.json.encode(api.scope)))
+    whole = await api.ask("tables", **question, scope_digest="0" * 64)
+    known, unknown = [
+        await api.client.post("/internal/tables", json={**question, "scope_digest": name})
+        for name in (digest, "0" * 64)
+    ]
+    assert (known.status_code, known.content) == (200, whole.content)
+    assert (unknown.status_code, unknown.json()["code"]) == (409, "unknown_scope")
 
 
 async def test_the_summary(api: Asker):
