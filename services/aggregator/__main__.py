@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import sys
 
 from chassis.http import serve
@@ -30,7 +31,7 @@ def main() -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
-    app = create_app(settings)
+    app = create_app(settings, end=lambda: signal.raise_signal(signal.SIGTERM))
     serve(app, host=settings.host, port=settings.port)
     stopped = app.state.aggregator.stopped_by
     return stopped.exit_code if stopped else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
@@ -14,9 +14,9 @@ from services.aggregator.door import internal_router, public_router
 from services.aggregator.running import Aggregator
 
 
-def create_app(settings: AggregatorSettings) -> FastAPI:
-    """The app whose lifespan consumes; `app.state.aggregator` tells why it stopped."""
-    aggregator = Aggregator(settings)
+def create_app(settings: AggregatorSettings, *, end: Callable[[], None]) -> FastAPI:
+    """The app whose lifespan consumes. Past help, it calls `end`; `app.state.aggregator` then tells why."""
+    aggregator = Aggregator(settings, end)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

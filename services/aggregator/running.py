@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
@@ -38,8 +36,9 @@ log = structlog.get_logger()
 class Aggregator:
     """One process of the consumer group."""
 
-    def __init__(self, settings: AggregatorSettings) -> None:
+    def __init__(self, settings: AggregatorSettings, end: Callable[[], None]) -> None:
         self._settings = settings
+        self._end = end
         self.stopped_by: StoppedError | None = None
         self.broker: KafkaBroker | None = None
         self.outgoing: Outgoing | None = None
@@ -60,11 +59,11 @@ class Aggregator:
             return False
 
     def stop(self, error: StoppedError) -> None:
-        """End the process as if it had been told to; its exit code says that it was not."""
+        """Have the process ended as if it had been told to; its exit code says that it was not."""
         if self.stopped_by is None:
             self.stopped_by = error
             log.error("The aggregator stops; its supervisor starts it again", cause=str(error), code=error.exit_code)
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end()
 
     async def run(self) -> None:
         """Start, consume until cancelled, and leave nothing half done."""

@@ -154,6 +154,14 @@ class FollowedSource(ABC):
         for path in paths:
             if path not in self._followers:
                 self._follow_if_changed(path)
+        for follower in self._followers.values():
+            if follower.clock == math.inf and follower.head and not follower.ready:
+                follower.clock = self._clock_of_longer_copies(follower.head)
+
+    def _clock_of_longer_copies(self, head: bytes) -> float:
+        """A copy made before a dated line was written has no time of its own. Read after what it was made of, it would be
+        too short to be known by how that begins by then, and be counted again; at the same time, the shorter goes first."""
+        return min(each.clock for each in self._followers.values() if each.head.startswith(head))
 
     def _follow_if_changed(self, path: Path) -> None:
         try:

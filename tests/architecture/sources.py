@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +17,11 @@ class Module:
     path: str
     text: str
     tree: ast.Module
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of the tree, walked once."""
+        return tuple(ast.walk(self.tree))
 
     @property
     def lines(self) -> int:
@@ -34,9 +39,13 @@ def tracked() -> tuple[str, ...]:
 @cache
 def modules(*folders: str) -> tuple[Module, ...]:
     """Python modules of these top folders."""
-    chosen = [each for each in tracked() if each.endswith(".py") and each.split("/")[0] in folders]
-    texts = {path: (ROOT / path).read_text("utf-8") for path in chosen}
-    return tuple(Module(path, text, ast.parse(text)) for path, text in texts.items())
+    return tuple(_module(each) for each in tracked() if each.endswith(".py") and each.split("/")[0] in folders)
+
+
+@cache
+def _module(path: str) -> Module:
+    text = (ROOT / path).read_text("utf-8")
+    return Module(path, text, ast.parse(text))
 
 
 @cache

@@ -15,7 +15,7 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 def calls(module: Module, name: str) -> list[ast.Call]:
     return [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call) and (getattr(node.func, "attr", None) or getattr(node.func, "id", "")) == name
     ]
 
@@ -43,7 +43,7 @@ def test_nothing_retries_a_poison_message_for_ever():
     spinning = [
         f"{module.path}:{node.lineno}"
         for module in modules("services")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute) and node.attr == "NACK_ON_ERROR"
     ]
     assert spinning == []
@@ -63,7 +63,7 @@ def test_sql_is_written_in_stores_only():
 def _writes_sql(module: Module) -> bool:
     imported = {
         alias.name
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy")
         for alias in node.names
     }

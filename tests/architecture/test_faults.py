@@ -25,7 +25,7 @@ def rows() -> dict[int, set[tuple[str, str]]]:
 def _tests(module: Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]
 

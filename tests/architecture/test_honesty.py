@@ -28,7 +28,7 @@ def test_no_test_is_skipped_or_expected_to_fail():
     used = [
         f"{module.path}:{node.lineno}"
         for module in modules("tests")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute | ast.Name)
         and SWITCHED_OFF.fullmatch(str(getattr(node, "attr", None) or getattr(node, "id", "")))
     ]
@@ -40,7 +40,7 @@ def test_every_test_can_fail():
     idle = [
         f"{module.path}:{node.name}"
         for module in modules("tests")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
         and not _can_fail(node)
@@ -81,7 +81,7 @@ def test_bare_excepts_do_not_hide_what_happened():
     silent = [
         f"{module.path}:{node.lineno}"
         for module in modules(*PRODUCT)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ExceptHandler)
         and _catches_everything(node)
         and all(isinstance(each, ast.Pass) for each in node.body)

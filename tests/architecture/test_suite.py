@@ -29,21 +29,14 @@ def test_tests_of_one_group_share_a_worker(tmp_path: Path):
     """A release of pytest moved its ids, and every worker silently built every stack for itself."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
     (tmp_path / "test_grouped.py").write_text(GROUPED, "utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "2",
-        "--dist",
-        "loadgroup",
-        "-p",
-        "tests.support.grouping",
-        str(tmp_path),
-    ]
-    environment = {**os.environ, "SEEN": str(tmp_path / "seen"), "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    asked = ["-q", "-n", "2", "--dist", "loadgroup", "-p", "xdist", "-p", "tests.support.grouping", str(tmp_path)]
+    environment = {
+        **os.environ, "SEEN": str(tmp_path / "seen"), "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *asked],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert run.returncode == 0, run.stdout
     workers = (tmp_path / "seen").read_text("utf-8").split()
     assert len(workers) == 6

@@ -164,11 +164,13 @@ class Stage:
     @asynccontextmanager
     async def running(self, **more: object) -> AsyncIterator[object]:
         """An aggregator in this process, consuming."""
-        app = create_app(self.settings(**more))
+        ended: list[bool] = []
+        app = create_app(self.settings(**more), end=lambda: ended.append(True))
         async with LifespanManager(app, startup_timeout=WITHIN_S, shutdown_timeout=WITHIN_S):
             aggregator = app.state.aggregator
             await until(aggregator.ready)
             yield app
+        assert ended == [], aggregator.stopped_by
 
     async def send(self, *values: bytes, by: Agent | None = None, to: str = UAI) -> None:
         """Publish messages signed by `by`, keyed by `to`."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 
 from services.aggregator import running
@@ -21,15 +18,15 @@ async def test_a_start_that_fails_of_anything_ends_the_process(monkeypatch: pyte
     async def fail(_: str) -> None:
         raise LookupError("a migration that this version does not know")
 
-    signals: list[tuple[int, int]] = []
+    ended: list[bool] = []
     monkeypatch.setattr(running, "prepare_database", fail)
-    monkeypatch.setattr(os, "kill", lambda *sent: signals.append(sent))
     aggregator = Aggregator(
         AggregatorSettings(
             usage_database=NOWHERE, kafka="127.0.0.1:1", identity_url="http://127.0.0.1:1", internal_token="x"
-        )
+        ),
+        end=lambda: ended.append(True),
     )
     await aggregator.run()
-    assert signals == [(os.getpid(), signal.SIGTERM)]
+    assert ended == [True]
     assert isinstance(aggregator.stopped_by, StartError)
     assert not await aggregator.ready()

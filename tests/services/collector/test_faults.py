@@ -147,6 +147,7 @@ saved = Store.save_file
 def save_file(self, *values):
     saved(self, *values)
     print("reading", flush=True)
+    sys.stdin.readline()
 
 Store.save_file = save_file
 School(Path(sys.argv[1])).read()
@@ -154,6 +155,7 @@ School(Path(sys.argv[1])).read()
 
 
 def test_kill_nine_in_the_middle_of_reading(school: School, make_school) -> None:
+    """Each reader goes on from a step when a line of its input lets it: however late it is killed, it has got no further."""
     lines = LINES * 4
     whole = make_school()
     whole.write(*lines)
@@ -161,9 +163,13 @@ def test_kill_nine_in_the_middle_of_reading(school: School, make_school) -> None
     school.store.close()
     for steps in (1, 3, 2):
         reader = subprocess.Popen(
-            [sys.executable, "-c", _READER, str(school.folder)], stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", _READER, str(school.folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert reader.stdin
         assert reader.stdout
+        reader.stdin.write("\n" * (steps - 1))
+        reader.stdin.flush()
         assert [reader.stdout.readline() for _ in range(steps)] == ["reading\n"] * steps
         reader.kill()
         reader.communicate()

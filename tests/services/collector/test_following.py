@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.collector.config import SourcesSettings
@@ -81,6 +81,14 @@ def test_a_shorter_copy_of_a_known_file_adds_nothing(school: School) -> None:
     path.write_text(connection(AT, "u1") + "\n" + connection(AT, "u2") + "\n" + connection(AT, "u3") + "\n")
     shutil.copy(path, school.folder / "journal.copy")
     assert _web(school.read()) == 3
+
+
+def test_a_copy_made_before_the_first_dated_line_adds_nothing(school: School) -> None:
+    path = school.write("rubbish", connection(AT)[:9], end="")
+    shutil.copy(path, school.folder / "journal.copy")
+    school.write(connection(AT)[9:], connection(AT, "u2"))
+    assert _web(school.read()) == 2
+    assert school.set_aside() == {"unreadable": 1}
 
 
 def test_original_and_copies_found_together_count_once(school: School) -> None:
@@ -229,6 +237,7 @@ def _everything(school: School) -> dict[Period, dict[int, int]]:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60))
+@example(1219, 38)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_cut_gives_the_same_reports(seed: int, length: int) -> None:
     rng = random.Random(seed)
