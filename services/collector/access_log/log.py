@@ -9,6 +9,7 @@ import msgspec
 
 from services.collector.access_log.facts import Fact, SetAside
 from services.collector.access_log.formats import (
+    BOM,
     FIELDS,
     STAMPED,
     Columns,
@@ -145,16 +146,21 @@ class AccessLog:
         return _encoder.encode(state)
 
     def _read_other(self, line: bytes, file: str, furthest: int, facts: list[Fact]) -> int | None:
-        """A line that does not look combined: the whole of it has to be searched. Returns its instant."""
+        """A line that does not look combined: the whole of it has to be searched. Returns its instant; one in no format says none."""
         if self._needles.in_other(line, 0, len(line)):
             return self._take(line, None, file, furthest, facts)
-        if line[:1] == b"#":
-            self._direct(line, file)
-        return instant_of(line)
+        bare = line.removeprefix(BOM).strip()
+        if bare.startswith(b"#"):
+            self._direct(bare, file)
+            return None
+        at = instant_of(bare)
+        if at is None and bare and not self._read(line, file):
+            facts.append(SetAside("unreadable"))
+        return at
 
     def _take(self, line: bytes, request: Request | None, file: str, furthest: int, facts: list[Fact]) -> int | None:
         """Put a line that may matter in the buffer; its instant, unless it must not move the buffer."""
-        request = request or read_request(line, host_first=self._host_first, columns=self._columns.get(file))
+        request = request or self._read(line, file)
         if request is None:
             # A page that cannot be read is nothing: other sites have such pages too.
             if self._needles.names_call(line):
@@ -171,6 +177,9 @@ class AccessLog:
         if found and (place or isinstance(found, Opening)):
             self._buffer.add(at, found)
         return at
+
+    def _read(self, line: bytes, file: str) -> Request | None:
+        return read_request(line, host_first=self._host_first, columns=self._columns.get(file))
 
     def _take_later_call(self, line: bytes, quote: int, at: int) -> bool:
         """Put a session's later call in the buffer, which is what most lines that matter are; False where it may be another."""

@@ -10,7 +10,8 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.collector.access_log import AccessLog, Establishment, Fact
+from services.collector.access_log import AccessLog, Establishment, Fact, SetAside
+from services.collector.access_log.formats import BOM
 from services.collector.access_log.stamps import instant_of, of_combined
 from tests.services.collector.access_log.reading import HOST, NOW, SECRET, START, UAI
 from tests.support.access_logs import IIS_HEADER, Hit, Site, combined, host_first, iis, nginx_json, traffic
@@ -37,10 +38,12 @@ class PlainLog(AccessLog):
             request = rest.partition(b'"')[0] if at is not None else line
             if self._names_something(request, alone=at is not None):
                 at = self._take(line, None, file, furthest, facts)
-            elif at is None:
-                if line.startswith(b"#"):
-                    self._direct(line, file)
-                at = instant_of(line)
+            elif at is None and (bare := line.removeprefix(BOM).strip()).startswith(b"#"):
+                self._direct(bare, file)
+            elif at is None and bare:
+                at = instant_of(bare)
+                if at is None and not self._read(line, file):
+                    facts.append(SetAside("unreadable"))
             if at is not None and self._newest < at <= furthest:
                 self._newest = at
             self._understand(self._newest - 60, facts)
