@@ -159,8 +159,11 @@ class FollowedSource(ABC):
                 follower.clock = self._clock_of_longer_copies(follower.head)
 
     def _clock_of_longer_copies(self, head: bytes) -> float:
-        """A copy made before a dated line was written has no time of its own. Read after what it was made of, it would be
-        too short to be known by how that begins by then, and be counted again; at the same time, the shorter goes first."""
+        """The time of the files that begin like `head`: a copy made before a dated line was written has none of its own.
+
+        Read after what it was made of, it would be too short to be known by how that begins by then, and be counted again; at
+        the same time, the shorter goes first.
+        """
         return min(each.clock for each in self._followers.values() if each.head.startswith(head))
 
     def _follow_if_changed(self, path: Path) -> None:
