@@ -133,7 +133,7 @@ class Reader:
             hidden={profile: flags & held_back for profile, flags in small.items()},
             small_left_out=np.logical_or.reduce(list(small.values())) & (held_back | self._is_open_year),
             outside=self._roll.outside(window.first_day, window.last_day),
-            unfinished=self._roll.unfinished(window.last_day, now) & (window.last_day < self._moment.today),
+            unfinished=self._roll.unfinished(window.last_day, now) & window.complete,
             logged_days=access_log_days(self._roll, window),
             no_day_over=self._no_day_over(),
             reported=np.bincount(main.lines, minlength=len(self._roll)) > 0,

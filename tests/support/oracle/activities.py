@@ -55,15 +55,15 @@ def _added(activities: ByMeasure, measure: str, window: Window, level: str | Non
 
 
 def _shown(counted: Counted, window: Window) -> tuple[Window | None, bool]:
-    """What Social shows of a window, none before a first day of it is over; and whether some of its days are not over here.
+    """What Social shows of a window, none before a first day of it is over; and whether a window that is over is not over here.
 
-    Doubt: an establishment that still lives the last day of what is shown is as late as one whose last day of a whole window
-    is not over: `partial`. Minutes, hence `share`, are those of the days that are over.
+    Doubt: an open window is said once, not on each cell, also where an establishment still lives the last day shown. Minutes,
+    hence `share`, are those of the days that are over.
     """
     establishment = counted.establishment
     last = window.last
     while last >= window.first and counted.now < midnight(last + timedelta(days=1), establishment.zone):
         last -= timedelta(days=1)
     begun = last >= max(window.first, establishment.opened or window.first)
-    late = any(map(establishment.open_on, days_between(last + timedelta(days=1), window.last)))
+    late = window.complete and any(map(establishment.open_on, days_between(last + timedelta(days=1), window.last)))
     return (replace(window, last=last) if begun else None), late
