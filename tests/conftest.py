@@ -15,9 +15,10 @@ from tests.support.servers import Database, PostgresServer
 
 __all__ = ["pytest_collection_modifyitems"]
 
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("suite"), max_examples=1000)
 settings.load_profile("suite")
-"""No test asserts a time: a busy machine is no fault of the product."""
+"""No test asserts a time: a busy machine is no fault of the product. `pytest --hypothesis-profile=thorough` looks longer."""
 
 gc.set_threshold(100_000, 20, 20)
 """Many short-lived objects beside a million that stay: at the default, a third of the time went to looking through these."""

@@ -43,7 +43,7 @@ def only_jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERRITORIALE_LOCAL", str(tmp_path / "local"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(jars, "locked_jars", lambda: [JAR])
+    monkeypatch.setattr(jars, "locked_jars", lambda _: [JAR])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.packed import pack as pack_cells
@@ -49,7 +49,6 @@ def _merged(stored: list[tuple[Key, State]], arrivals: list[tuple[Key, State]]):
     return dict(states), changed, void
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(arrival(), max_size=12), st.lists(arrival(), max_size=20))
 def test_a_flush_is_the_rule_applied_to_each_report(before: list[tuple[Key, State]], arrivals: list[tuple[Key, State]]):
     stored = merge_plainly({}, before).states
@@ -60,7 +59,6 @@ def test_a_flush_is_the_rule_applied_to_each_report(before: list[tuple[Key, Stat
     assert void == expected.lower
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(arrival(), max_size=20), st.randoms(use_true_random=False), st.integers(1, 6))
 def test_any_order_any_repetition_any_cut_gives_the_same_bytes(arrivals, rng: random.Random, size: int):
     shuffled = arrivals + rng.sample(arrivals, len(arrivals) // 2)
@@ -81,7 +79,6 @@ def _bundles(flushes: list[list[tuple[Key, State]]]) -> dict[Period, Bundle]:
     return kept
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(arrival(), max_size=20))
 def test_bundles_are_read_back_as_they_were_written(arrivals: list[tuple[Key, State]]):
     periods, columns = as_columns(list(merge_plainly({}, arrivals).states.items()))

@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.catalogue import CATALOGUE
@@ -105,7 +105,6 @@ def _codes(name: str) -> list[int]:
     ][:5]
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(arrival(), max_size=25), st.randoms(use_true_random=False), st.integers(1, 8))
 def test_any_order_any_repetition_any_cut_gives_the_same_sheets(arrivals, rng: random.Random, size: int):
     at_once = Store()
@@ -120,7 +119,6 @@ def test_any_order_any_repetition_any_cut_gives_the_same_sheets(arrivals, rng: r
     assert by_parts.rebuilt() == at_once.sheets
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(arrival(), max_size=25))
 def test_sheets_are_what_a_plain_count_says(arrivals):
     store = Store()

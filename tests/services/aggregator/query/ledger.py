@@ -64,6 +64,7 @@ class Ledger:
     """Reports by key; `sheets()` folds them all."""
 
     states: dict[Key, State] = field(default_factory=dict)
+    _folded: list[Sheet] | None = None
 
     def report(
         self,
@@ -81,6 +82,7 @@ class Ledger:
         ordered = dict(sorted(cells.items()))
         packed = pack(list(ordered), list(ordered.values()))
         self.states[key] = State(0, cut, int(as_of.timestamp() * 1000), packed)
+        self._folded = None
 
     def connect(
         self, uai: str, day: date, profile: str, n: int, *, channel: str = "web", access: str = "direct"
@@ -132,6 +134,12 @@ class Ledger:
         self.report(uai, family, "day", day, {codes[hour]: count for hour, count in minutes.items()})
 
     def sheets(self) -> list[Sheet]:
+        """Folded once, until there is another report: most questions of a test are about the same sheets."""
+        if self._folded is None:
+            self._folded = self._fold()
+        return self._folded
+
+    def _fold(self) -> list[Sheet]:
         own, reports = as_columns(list(self.states.items()))
         periods = Periods()
         folded = fold(periods, reports.moved(periods.add(own)), np.ones(reports.n, np.bool_), {})

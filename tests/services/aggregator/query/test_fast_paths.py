@@ -71,14 +71,12 @@ def plain_total(figures: Figures) -> Total:
     return Total(PARTIAL if partial else ESTIMATED if ESTIMATED in states else WHOLE, value, share, left_out)
 
 
-@settings(max_examples=80, deadline=None)
 @given(seeds, st.booleans())
 def test_cells(seed: int, rate: bool):
     figures = column(random_figures(seed, rate=rate), 0)
     assert msgspec.json.encode(list(cells(figures))) == msgspec.json.encode(plain_cells(figures))
 
 
-@settings(max_examples=80, deadline=None)
 @given(seeds, st.lists(st.booleans(), min_size=1, max_size=4))
 def test_written_rows(seed: int, rates: list[bool]):
     """Those of a table, in any order, of any columns, with names that JSON has to escape."""
@@ -90,7 +88,6 @@ def test_written_rows(seed: int, rates: list[bool]):
     assert msgspec.json.encode(written) == msgspec.json.encode(plain)
 
 
-@settings(max_examples=80, deadline=None)
 @given(seeds, st.booleans())
 def test_totals(seed: int, rate: bool):
     figures = random_figures(seed, rate=rate)

@@ -235,7 +235,6 @@ def _observed(seed: int) -> Ledger:
     return ledger
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 100), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 120))))
 def test_a_shelf_never_holds_more_than_it_has_room_for(room: int, things: list[tuple[int, int]]):
     shelf: Shelf[int, int] = Shelf(room)

@@ -39,7 +39,6 @@ LATENESS, SANCTIONS = SOCIAL["lateness"], SOCIAL["sanctions"]
 rows = st.lists(st.dictionaries(st.integers(0, 65_535), st.integers(0, 2**41), max_size=8), max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
 @given(rows, st.sets(st.integers(0, 65_535), max_size=12))
 def test_many_sheets_unpacked_as_one_by_one(sheets: list[dict[int, int]], wanted: set[int]):
     codes = Codes(wanted | {code for sheet in sheets[:3] for code in sheet})

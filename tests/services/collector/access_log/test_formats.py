@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.collector.access_log import (
@@ -277,7 +277,6 @@ def test_lines_cut_short_by_a_full_disk():
         }
 
 
-@settings(max_examples=100, deadline=None)
 @given(lines=st.lists(st.binary(max_size=300), max_size=20))
 def test_garbage_is_at_most_unreadable(lines):
     assert set(read(lines)) <= {SetAside("unreadable")}
@@ -286,7 +285,6 @@ def test_garbage_is_at_most_unreadable(lines):
 MUTATIONS = st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=4)), min_size=1, max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
 @given(mutations=MUTATIONS, which=st.integers(0, 4), written=st.sampled_from([combined, host_first, nginx_json, iis]))
 def test_damaged_lines_never_stop_the_reading(mutations, which, written):
     line = written(visit()[which])

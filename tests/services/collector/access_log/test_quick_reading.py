@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.collector.access_log import AccessLog, Establishment, Fact, SetAside
@@ -78,7 +78,6 @@ def damaged(line: bytes, draw: random.Random) -> bytes:
     return line[: draw.randrange(len(line) + 1)] if kind == 0 else line + line if kind == 1 else line
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), told_first=st.booleans(), harm=st.sampled_from([0.0, 0.2, 1.0]))
 def test_a_reading_without_short_cuts_says_the_same(seed: int, told_first: bool, harm: float) -> None:
     draw = random.Random(seed)

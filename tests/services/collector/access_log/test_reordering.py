@@ -247,7 +247,6 @@ def small_world(draw: random.Random) -> list[Hit]:
     return list(found.values())
 
 
-@settings(max_examples=120, deadline=None)
 @given(seed=st.integers(0, 2**32), cas=st.booleans())
 def test_small_worlds_are_counted_as_a_plain_count_does(seed, cas):
     draw = random.Random(seed)
