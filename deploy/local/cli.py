@@ -131,7 +131,7 @@ def status(state: Path | None, as_json: bool) -> None:
     for stack in stacks:
         click.echo(f"{stack.url}  supervisor {stack.supervisor}  state {stack.state}")
         for name, node in _report(stack)["nodes"].items():
-            click.echo(f"  {name:<14}{node['state']:<12}{node['pid'] or '':<9}{node['restarts'] or ''}")
+            click.echo(f"  {name:<20}{node['state']:<12}{node['pid'] or '':<9}{node['restarts'] or ''}")
 
 
 @local.command()

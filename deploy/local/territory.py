@@ -80,6 +80,8 @@ def read_territory(folder: Path) -> Territory:
 
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe would hold its reader for ever
+            raise BadTerritoryError(f"{path} is a folder, a pipe or a device; it must be a readable UTF-8 file.")
         return path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise BadTerritoryError(

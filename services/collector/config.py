@@ -303,6 +303,8 @@ def _check_grants(path: Path, where: str, grants: tuple[GrantSettings, ...]) -> 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would hold its reader for ever
+            raise SettingsError(str(path), "", "is a folder, a pipe or a device, not a file")
         return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(str(path), "", "there is no such file") from None

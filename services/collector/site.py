@@ -148,7 +148,8 @@ def conflicts(establishment: EstablishmentSettings, agent: str, grants: list[Gra
         )
     if not from_log and "observed.access-log" in own:
         found.append(
-            "connections come from the journal, and observed.access-log is granted: the platform waits for a log"
+            "connections come from the journal, and observed.access-log is granted: the platform waits for a log "
+            "and shows connections as nd"
         )
     return sorted([*found, *_granted_twice(establishment.uai, agent, grants)])
 

@@ -13,7 +13,7 @@ MOST_NAMED = 10
 
 def check(found: dict[str, Any]) -> Iterator[str]:
     for error in found["errors"]:
-        yield f"error  {error['file']}: {error['field']}: {error['detail']}"
+        yield "error  " + ": ".join(filter(None, (error["file"], error["field"], error["detail"])))
     yield from (f"{'ok   ' if each['ok'] else 'wrong'}  {each['what']}: {each['detail']}" for each in found["site"])
     yield from (
         f"{uai}  neither read nor published: not granted, or no convention is in force" for uai in found["left_out"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -102,6 +103,12 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, text, said):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadTerritoryError, match=r"territory\.toml does not exist; write it as README\.md shows"):
+        read_territory(tmp_path)
+
+
+def test_a_pipe_holds_nobody_up(tmp_path):
+    os.mkfifo(tmp_path / "territory.toml")
+    with pytest.raises(BadTerritoryError, match=r"territory\.toml is a folder, a pipe or a device"):
         read_territory(tmp_path)
 
 

@@ -123,7 +123,7 @@ def test_grants_and_sources_that_do_not_go_together(platform: FleetPlatform, fol
     (one,) = _run("check", folder)["establishments"]
     assert one["warnings"] == [
         "census.comptes: granted, and no source tells of it",
-        "connections come from the journal, and observed.access-log is granted: the platform waits for a log",
+        "connections come from the journal, and observed.access-log is granted: the platform waits for a log and shows connections as nd",
         "observed.access-log: granted, and no source tells of it",
         "software: the sources tell of it, and it is not granted: it is not counted",
         "web: granted to agent agent-2 for the same days: it would be counted twice",

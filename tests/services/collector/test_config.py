@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -119,6 +120,12 @@ def test_a_clock_that_names_no_instant_is_refused(folder: Path, monkeypatch: pyt
     monkeypatch.setenv("TERRITORIALE_NOW", text)
     with pytest.raises(SettingsError, match=f"TERRITORIALE_NOW: '{text}'"):
         read_settings(_settings(folder))
+
+
+def test_settings_that_are_a_pipe_hold_nobody_up(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.toml")
+    with pytest.raises(SettingsError, match=r"pipe\.toml: is a folder, a pipe or a device, not a file"):
+        read_settings(folder / "pipe.toml")
 
 
 def test_missing_and_broken_files_are_named(folder: Path) -> None:
