@@ -23,6 +23,8 @@ from tests.support.without_servers import WithoutServers
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.e2e
+
 SEED = int(os.environ.get("TERRITORIALE_TEST_SEED") or random.SystemRandom().randrange(10**6))
 """Printed with every failure; set TERRITORIALE_TEST_SEED to replay it."""
 INSTANTS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
+FOLDERS = "territoriale-tests-"
+
 STOPPED_WITHIN_S = 30
 """A keeper has stopped its server by then; it is killed after."""
 
@@ -34,7 +37,7 @@ def run_owner() -> int:
 def run_folder() -> Path:
     """One folder per run of pytest, found alike by every worker. Open to passing through: PostgreSQL is not run as root."""
     owner = psutil.Process(run_owner())
-    folder = Path(tempfile.gettempdir()) / f"territoriale-tests-{owner.pid}-{int(owner.create_time() * 100)}"
+    folder = Path(tempfile.gettempdir()) / f"{FOLDERS}{owner.pid}-{int(owner.create_time() * 100)}"
     folder.mkdir(mode=0o711, exist_ok=True)
     return folder
 
@@ -86,9 +89,16 @@ def stop_servers() -> None:
     _, left = psutil.wait_procs(list(filter(None, keepers)), timeout=STOPPED_WITHIN_S)
     for keeper in left:
         keeper.kill()
-    for path in folder.iterdir():
-        path.unlink() if path.is_file() else None
-    folder.rmdir()
+    shutil.rmtree(folder)
+    _clear_after_dead_runs()
+
+
+def _clear_after_dead_runs() -> None:
+    """A run that was killed left its folder to its keepers, which remove what is theirs; once they are gone, the rest goes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+        owner = int(folder.name.removeprefix(FOLDERS).partition("-")[0])
+        if not psutil.pid_exists(owner) and not any(map(_keeper, folder.glob("*.json"))):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def let_go() -> None:

@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from deploy.local.simulation import prepare
+from deploy.local.simulation import preparation, prepare
 from deploy.local.simulation.census import due, write_census
 from deploy.local.simulation.habits import PROFILES
 from deploy.local.simulation.live import Simulation
@@ -49,14 +49,14 @@ def test_one_closed_in_mid_year_one_joined_in_march_one_is_silent_for_two_weeks(
     assert (mute[0], mute[-1], len(mute)) == (date(2026, 10, 5), date(2026, 10, 18), 14)
 
 
-def test_a_silent_journal_goes_on_afterwards_and_resumes_anywhere(tmp_path: Path):
+def test_a_silent_journal_goes_on_afterwards_and_resumes_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Written in steps that end before, within and after the silence: the same bytes as in one go."""
-    place = next(place for place, each in enumerate(ESTABLISHMENTS) if each.fate == "silent")
-    now = datetime.fromisoformat("2026-10-01T10:00:00+02:00")
+    (silent,) = (each for each in ESTABLISHMENTS if each.fate == "silent")
+    monkeypatch.setattr(preparation, "ESTABLISHMENTS", (silent,))
+    now, uai = datetime.fromisoformat("2026-10-01T10:00:00+02:00"), silent.uai
     for name, steps in (("steps", (0, 12, 14, 40, 49, 50, 60)), ("once", (0, 60))):
         for days in steps:
-            prepare(tmp_path / name, now + timedelta(days=days), establishments=place + 1)
-    uai = ESTABLISHMENTS[place].uai
+            prepare(tmp_path / name, now + timedelta(days=days), establishments=1)
     names = sorted(path.name for path in (tmp_path / "once" / uai).glob("journal-2*"))
     assert names == sorted(path.name for path in (tmp_path / "steps" / uai).glob("journal-2*"))
     assert all(
