@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,17 +21,23 @@ CADENCE_S = 3.0
 def demonstration_nodes(site: Site) -> list[Node]:
     """In order: history (first eight weeks) → registration → sources → visible → past years → agent and simulation, for good.
 
-    A later run finds eight weeks and more in the sheets: it answers at once, and the agent reads on behind.
+    The address is told once the eight weeks are visible. A later run finds them in the sheets: it answers at once, and the agent
+    reads on behind.
     """
     folder, seen = site.folder / "territory", site.folder / "agent" / "seen"
     years = tuple(year.name for year in past_years(local_date(datetime.now(UTC)) - FIRST_SCREEN))
     reading = Reading(folder, follow=True, after=("history",), seen=seen, imports=years, past=("past",))
-    past = [] if reading.goes_on else [_simulation(site, folder, "past", "past", Ends(), ("visible",))]
+    past = (
+        []
+        if reading.goes_on
+        else [replace(_simulation(site, folder, "past", "past", Ends(), ("visible",)), behind=True)]
+    )
+    life = _simulation(site, folder, "simulation", "live", Runs(), ("visible", *(each.name for each in past)))
     return [
         _simulation(site, folder, "history", "prepare", Ends()),
         *reading_nodes(site, reading),
         *past,
-        _simulation(site, folder, "simulation", "live", Runs(), ("visible", *(each.name for each in past))),
+        replace(life, behind=bool(past)),
     ]
 
 

@@ -59,8 +59,9 @@ def is_free(port: int) -> bool:
 
 
 def refuse_busy(ports: Mapping[str, int]) -> None:
-    """Before anything is started: one sentence for the first port that somebody else uses, or that two parts share."""
+    """Before anything is started: one sentence for all ports that somebody else uses, or for one that two parts share."""
     owners: dict[int, str] = {}
+    busy: list[str] = []
     for part, port in ports.items():
         if port in owners:
             raise PortBusyError(
@@ -68,10 +69,11 @@ def refuse_busy(ports: Mapping[str, int]) -> None:
             )
         owners[port] = part
         if not is_free(port):
-            raise PortBusyError(
-                f"Port {port}, where {part} should listen, is used by {_user_of(port)}; stop that, or choose another port "
-                f"with {variable(part)}=<port>."
+            busy.append(
+                f"Port {port}, where {part} should listen, is used by {_user_of(port)} ({variable(part)} moves it)"
             )
+    if busy:
+        raise PortBusyError(f"{'; '.join(busy)}. Stop what is there, or set other ports.")
 
 
 def variable(part: str) -> str:

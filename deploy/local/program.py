@@ -75,6 +75,8 @@ class Program:
     provision: Callable[[], Awaitable[None]] = nothing
     diagnose: Diagnosis = no_diagnosis
     stop_signal: signal.Signals = signal.SIGTERM
+    behind: bool = False
+    """The stack is announced without waiting for it; should it fail then, its state says so."""
     grace_s: float = 16.0
     """A little more than the 15 s in which every service has promised to end."""
     ready_within_s: float = 90.0

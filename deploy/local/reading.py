@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.local.credentials import write_private
@@ -60,7 +60,7 @@ def reading_nodes(site: Site, reading: Reading) -> list[Node]:
     visible = Step(name="visible", run=lambda: _see(site, reading), needs=("sources", "query", "gateway"))
     imports = _imports(site, reading)
     before = imports[-1].name if imports else "visible"
-    following = [_agent(site, "agent", (), (before,))] if reading.follow else []
+    following = [replace(_agent(site, "agent", (), (before,)), behind=bool(imports))] if reading.follow else []
     return [registration, sources, visible, *imports, *following]
 
 
@@ -69,7 +69,8 @@ def _imports(site: Site, reading: Reading) -> list[Program]:
     needs: tuple[str, ...] = ("visible", *reading.past)
     found: list[Program] = []
     for year in reading.imports:
-        found.append(_agent_command(site, f"import-{year}", ("import", "--school-year", year), needs, Ends()))
+        words = ("import", "--school-year", year)
+        found.append(replace(_agent_command(site, f"import-{year}", words, needs, Ends()), behind=True))
         needs = (found[-1].name,)
     return found
 

@@ -57,7 +57,7 @@ class Supervisor:
             await self.stop()
 
     async def start(self) -> None:
-        """Return when every node is ready; on the first failure stop everything and raise it."""
+        """Return when every node is ready, those behind excepted; on the first failure stop everything and raise it."""
         self._tenders = {name: asyncio.create_task(self._tend(node)) for name, node in self._nodes.items()}
         try:
             await self._first_readiness()
@@ -66,9 +66,10 @@ class Supervisor:
             raise
 
     async def _first_readiness(self) -> None:
-        """Every node ready, or the first failure raised."""
-        ready = asyncio.create_task(self._all_ready(tuple(self._nodes)))
-        waited: set[asyncio.Task[None]] = {ready, *self._tenders.values()}
+        """Every node ready but those behind, or the first failure raised."""
+        awaited = [name for name, node in self._nodes.items() if not (isinstance(node, Program) and node.behind)]
+        ready = asyncio.create_task(self._all_ready(awaited))
+        waited: set[asyncio.Task[None]] = {ready, *(self._tenders[name] for name in awaited)}
         try:
             while not ready.done():
                 done, waited = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)

@@ -47,6 +47,13 @@ def test_a_busy_port_is_named_with_its_user_and_the_way_out():
             refuse_busy({"kafka": port})
 
 
+def test_all_busy_ports_are_named_at_once():
+    with socket.create_server(("127.0.0.1", free_port())) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = {"kafka": one.getsockname()[1], "valkey": other.getsockname()[1]}
+        with pytest.raises(PortBusyError, match=r"TERRITORIALE_PORT_KAFKA.*TERRITORIALE_PORT_VALKEY"):
+            refuse_busy(ports)
+
+
 def test_two_parts_do_not_share_a_port():
     with pytest.raises(PortBusyError, match="query and gateway are both given port 20001"):
         refuse_busy({"gateway": 20001, "query": 20001})

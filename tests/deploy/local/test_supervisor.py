@@ -82,6 +82,22 @@ async def test_independent_programs_start_together(supervise, story, tmp_path):
     assert max(firsts) < min(story.index((name, "ready")) for name in ("one", "other"))
 
 
+async def test_nobody_waits_for_what_is_behind_and_its_failure_is_told(supervise, story, tmp_path):
+    supervisor = supervise(
+        python("first", STAYS, tmp_path),
+        python("slow", "import signal; signal.pause()", tmp_path, ready=Ends(), behind=True),
+        python("after", STAYS, tmp_path, needs=("slow",), behind=True),
+    )
+    await supervisor.start()
+    assert ("first", "ready") in story
+    pid = await changes_to(tmp_path, "slow", bool)
+    assert "after" not in [name for name, _ in story]
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while ("slow", "restarting") not in story:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_program_that_ends_is_started_again(supervise, tmp_path):
     supervisor = supervise(python("kept", STAYS, tmp_path))
     await supervisor.start()
