@@ -31,7 +31,7 @@ test: setup ## Everything: unit, connected and end-to-end tests on real Kafka, P
 	@.venv/bin/pytest -n 2 --dist loadgroup
 
 unit: .venv/.synced ## The fast tests only
-	@.venv/bin/pytest -n 2 -m "not connected and not e2e"
+	@.venv/bin/pytest -n 2 --dist loadgroup -m "not connected and not e2e"
 
 chaos: setup ## Every fault of docs/faults.md on twenty seeds; SEED=, SEEDS= and FAULT=<row> choose
 	@.venv/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FAULT),--fault $(FAULT))

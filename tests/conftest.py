@@ -21,7 +21,7 @@ settings.load_profile("suite")
 """No test asserts a time: a busy machine is no fault of the product. `pytest --hypothesis-profile=thorough` looks longer."""
 
 gc.set_threshold(100_000, 20, 20)
-"""Many short-lived objects beside a million that stay: at the default, a third of the time went to looking through these."""
+"""Many short-lived objects beside a million that stay: at the default, much of the time goes to looking through these."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
