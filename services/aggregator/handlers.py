@@ -31,8 +31,10 @@ FLUSH_BYTES = 16 * 1024 * 1024
 for ten seconds meanwhile. 4,000 everyday messages stay below; years sent again come in messages of half a megabyte."""
 METADATA_MS = 20_000
 """A topic made anew, or given more partitions, is noticed within; the client's own five minutes would be five without a report."""
-FINISH_S = 10.0
-"""A batch being written when the process is told to stop has this long; else it is read again."""
+FINISH_S = 7.0
+"""A batch being written when the process is told to stop has this long; else it is rolled back, and read again."""
+LEAVE_S = 4.0
+"""What is left of the 15 s in which a service has promised to end, less what closing takes."""
 SESSION_MS = 10_000
 """A replica that says nothing for so long is taken for dead and its partitions go to the others."""
 
@@ -85,6 +87,11 @@ class Handlers:
             halted = asyncio.create_task(self._halted.wait())
             await asyncio.wait({self._writing, halted}, timeout=FINISH_S, return_when=asyncio.FIRST_COMPLETED)
             halted.cancel()
+            if (
+                not self._halted.is_set()
+            ):  # it may wait for a lock for ever, and hold the connection that the pool waits for
+                self._writing.cancel()
+                await asyncio.wait({self._writing}, timeout=LEAVE_S)
 
     async def on_identity_changed(self, _: Message) -> None:
         """Read the registry again; whatever it lets in leaves its parking place."""
@@ -144,7 +151,7 @@ def create_broker(bootstrap: str, prefix: str, handlers: Handlers, *, max_record
         client_id="aggregator",
         allow_auto_create_topics=False,
         metadata_max_age_ms=METADATA_MS,
-        graceful_timeout=10,
+        graceful_timeout=LEAVE_S,
         logger=None,
         description="Reports in, sheets in PostgreSQL, news of what changed out.",
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stage"]
 
-PIECES = 40
+PIECES = 80
 """Each test that reads new lines uses up one or several."""
 
 
