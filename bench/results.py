@@ -14,6 +14,7 @@ from typing import TypedDict
 
 import click
 import msgspec
+import numpy as np
 
 GOALS = Path(__file__).with_name("goals.toml")
 
@@ -48,6 +49,7 @@ def goals() -> Mapping[str, Goal]:
 
 def figure(name: str, value: float, unit: str) -> Result:
     """A measured figure, judged if it has a goal; ValueError where the goal is in another unit."""
+    value = value.item() if isinstance(value, np.generic) else value
     goal = goals().get(name)
     if goal is None:
         return {"name": name, "value": value, "unit": unit, "goal": None, "ok": True}
