@@ -169,3 +169,13 @@ def test_what_is_denied_is_denied_in_every_year():
     assert {tuple(lines) for lines in refused} == {(False, False), (False, True), (True, True)}
     for year in (1999, 2014, 2026):
         assert [judge(column, roll, year).denied.tolist() for column in columns] == refused
+
+
+def test_an_establishment_of_both_lacks_the_levels_of_neither():
+    kinds = ("college", "lycee", "ecole", "cite_scolaire", "EPLE", "institut")
+    roll = ScopedLines(scope(*(visible(f"086000{n}A", kind=kind) for n, kind in enumerate(kinds)))).all
+    lacking = {level: dict(zip(roll.uais, roll.lacks(level).tolist(), strict=True)) for level in CATALOGUE.levels}
+    assert [lacking["6EME"][f"086000{n}A"] for n in range(6)] == [False, True, True, False, False, False]
+    assert [lacking["TALE"][f"086000{n}A"] for n in range(6)] == [True, False, True, False, False, False]
+    assert [lacking["CP"][f"086000{n}A"] for n in range(6)] == [True, True, False, True, True, False]
+    assert not any(lacking["AUTRE"].values())
