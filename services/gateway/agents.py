@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from redis.asyncio import Redis
 
+from chassis.errors import NamedError
 from contracts.fleet import MAX_FLEET_BYTES, Hello, HelloAnswer
 from contracts.usage_reported import MAX_MESSAGE_BYTES
 from services.gateway.agent_keys import AgentKeys, agent_of, check_signature, signature_of
@@ -59,15 +60,18 @@ class Agents:
         self._rate = RateLimit(redis, settings.agent_requests_per_minute)
 
     async def enrol(self, request: Request) -> bytes:
-        """Identity judges code and signature; refusals make the network wait."""
+        """Identity judges code and signature; refusals make the network wait. What is not refused by it is no guess."""
         signature = signature_of(request)
-        network = network_of(request.client.host if request.client else None)
-        await self._penalties.check(network)
+        attempt = await self._penalties.count(network_of(request.client.host if request.client else None))
         try:
-            return await self._identity.enrol(await read_body(request, MAX_FLEET_BYTES), signature)
+            answer = await self._identity.enrol(await read_body(request, MAX_FLEET_BYTES), signature)
         except AnsweredError:
-            await self._penalties.note(network)
             raise
+        except NamedError:
+            await self._penalties.forgive(attempt)
+            raise
+        await self._penalties.forgive(attempt)
+        return answer
 
     async def hello(self, request: Request) -> bytes:
         """Identity's answer, and how far the platform knows the agent's restatements."""
