@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -152,7 +153,11 @@ def import_(path: Path, named: str, only: str, dry_run: bool, as_json: bool) -> 
 @agent.command()
 @_settings
 @click.option("--url", required=True, help="Where the platform is, such as https://console.example.fr.")
-@click.option("--code", required=True, help="The code that the platform's administrator gave, once.")
+@click.option(
+    "--code",
+    required=True,
+    help="The code that the platform's administrator gave, once; - reads it from standard input.",
+)
 @click.option(
     "--sources",
     multiple=True,
@@ -185,7 +190,8 @@ def enrol(
     from services.collector.errors import CollectorError
 
     setup_logs("agent", fmt=os.environ.get("TERRITORIALE_LOG_FORMAT", "text"))
-    request = Request(url, code, path, folder or path.parent, sources, ca, new_key)
+    given = sys.stdin.readline().strip() if code == "-" else code
+    request = Request(url, given, path, folder or path.parent, sources, ca, new_key)
     try:
         found = asyncio.run(enrol_agent(request, Clock().real_now()))
     except CollectorError as error:

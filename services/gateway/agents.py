@@ -9,12 +9,13 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from redis.asyncio import Redis
 
+from chassis.errors import NamedError
 from contracts.fleet import MAX_FLEET_BYTES, Hello, HelloAnswer
 from contracts.usage_reported import MAX_MESSAGE_BYTES
 from services.gateway.agent_keys import AgentKeys, agent_of, check_signature, signature_of
-from services.gateway.bodies import read_body
+from services.gateway.bodies import Room, read_body
 from services.gateway.config import GatewaySettings
-from services.gateway.errors import AnsweredError, BadSignatureError
+from services.gateway.errors import AnsweredError
 from services.gateway.figures import establishments_asked
 from services.gateway.gate import reader_of
 from services.gateway.parameters import Parameters
@@ -55,19 +56,23 @@ class Agents:
         self._standings = Standings(query)
         self._keys = AgentKeys(identity, watch, settings.clock)
         self._desk = ReportsDesk(settings.kafka)
+        self._room = Room()
         self._penalties = Penalties(redis)
         self._rate = RateLimit(redis, settings.agent_requests_per_minute)
 
     async def enrol(self, request: Request) -> bytes:
-        """Identity judges code and signature; refusals make the network wait."""
+        """Identity judges code and signature; refusals make the network wait. What is not refused by it is no guess."""
         signature = signature_of(request)
-        network = network_of(request.client.host if request.client else None)
-        await self._penalties.check(network)
+        attempt = await self._penalties.count(network_of(request.client.host if request.client else None))
         try:
-            return await self._identity.enrol(await read_body(request, MAX_FLEET_BYTES), signature)
+            answer = await self._identity.enrol(await read_body(request, MAX_FLEET_BYTES, self._room), signature)
         except AnsweredError:
-            await self._penalties.note(network)
             raise
+        except NamedError:
+            await self._penalties.forgive(attempt)
+            raise
+        await self._penalties.forgive(attempt)
+        return answer
 
     async def hello(self, request: Request) -> bytes:
         """Identity's answer, and how far the platform knows the agent's restatements."""
@@ -82,12 +87,13 @@ class Agents:
         await self._desk.put(body, agent, signature, request.headers.get("traceparent", ""))
 
     async def _signed(self, request: Request, limit: int) -> tuple[str, str, bytes]:
-        """Agent, signature and body of a request. Nothing is read for a stranger, and only what is signed counts against an agent."""
+        """Agent, signature and body of a request; only what is signed counts against an agent.
+
+        Until the signature holds all names are treated alike, known or not: whoever tries names learns none.
+        """
         agent, signature = agent_of(request), signature_of(request)
         keys = await self._keys.of(agent)
-        if not keys:
-            raise BadSignatureError
-        body = await read_body(request, limit)
+        body = await read_body(request, limit, self._room)
         check_signature(keys, signature, body)
         await self._rate.count(f"agent:{agent}")
         return agent, signature, body

@@ -6,6 +6,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -37,45 +38,79 @@ def delay_after(refused: int) -> int:
     return 0 if beyond < 0 else min(2 ** min(beyond, 20), FORGOTTEN_SECONDS)
 
 
+_COUNT = """
+local known = redis.call('HMGET', KEYS[1], 'refused', 'last')
+local refused, last = tonumber(known[1] or 0), known[2] or '0'
+local beyond, wait = refused - tonumber(ARGV[2]), 0
+if beyond >= 0 then
+    wait = math.min(2 ^ math.min(beyond, 20), tonumber(ARGV[3])) - (tonumber(ARGV[1]) - tonumber(last))
+end
+if wait <= 0 then
+    redis.call('HSET', KEYS[1], 'refused', refused + 1, 'last', ARGV[1])
+    redis.call('EXPIRE', KEYS[1], 2 * ARGV[3])
+end
+return {tostring(wait), last}
+"""
+"""Looks and counts in one go; the delay is that of `delay_after`. Returns the wait (none: not over 0) and the attempt before."""
+_UNCOUNT = """
+if redis.call('HINCRBY', KEYS[1], 'refused', -1) <= 0 then
+    redis.call('DEL', KEYS[1])
+elseif redis.call('HGET', KEYS[1], 'last') == ARGV[1] then
+    redis.call('HSET', KEYS[1], 'last', ARGV[2])
+end
+"""
+
+
+class Attempt(NamedTuple):
+    """One attempt of a network, when it was counted, and when the one before was."""
+
+    network: str
+    at: float
+    before: float
+
+
 class Penalties:
     """Counted in Redis, in memory while Redis is away. An attempt while waiting is refused unseen and does not lengthen the wait."""
 
     def __init__(self, redis: Redis, now: Callable[[], float] = time.time) -> None:
-        self._redis = redis
+        self._count = redis.register_script(_COUNT)
+        self._uncount = redis.register_script(_UNCOUNT)
         self._now = now
         self._memory: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    async def check(self, network: str) -> None:
-        """`TooManyAttemptsError` tells when this network may try again."""
-        refused, last = await self._known(network)
-        wait = last + delay_after(refused) - self._now()
+    async def count(self, network: str) -> Attempt:
+        """Count an attempt as refused before anything is looked at, so that guesses made at once do not all pass.
+
+        `TooManyAttemptsError` tells when this network may try again.
+        """
+        now = self._now()
+        try:
+            told = await self._count([_name(network)], [repr(now), FREE_ATTEMPTS, FORGOTTEN_SECONDS])
+            wait, before = map(float, told)
+        except RedisError:
+            wait, before = self._count_here(network, now)
         if wait > 0:
             raise TooManyAttemptsError(retry_after=max(1, round(wait)))
+        return Attempt(network, now, before)
 
-    async def note(self, network: str) -> None:
-        """An attempt of this network was refused."""
-        name, now = _name(network), self._now()
+    async def forgive(self, attempt: Attempt) -> None:
+        """Take an attempt back that was no mistake; those of others stay."""
         try:
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hincrby(name, "refused", 1)
-                pipeline.hset(name, "last", str(now))
-                pipeline.expire(name, 2 * FORGOTTEN_SECONDS)
-                await pipeline.execute()
+            await self._uncount([_name(attempt.network)], [repr(attempt.at), repr(attempt.before)])
         except RedisError:
-            self._note_here(network, now)
+            refused, last = self._memory.get(attempt.network, (0, 0.0))
+            if refused:
+                self._memory[attempt.network] = refused - 1, attempt.before if last == attempt.at else last
 
-    async def _known(self, network: str) -> tuple[int, float]:
-        try:
-            refused, last = await self._redis.hmget(_name(network), ["refused", "last"])
-        except RedisError:
-            return self._memory.get(network, (0, 0.0))
-        return int(refused or 0), float(last or 0)
-
-    def _note_here(self, network: str, now: float) -> None:
-        refused, last = self._memory.pop(network, (0, now))
-        self._memory[network] = (refused + 1 if now - last < 2 * FORGOTTEN_SECONDS else 1, now)
+    def _count_here(self, network: str, now: float) -> tuple[float, float]:
+        refused, before = self._memory.pop(network, (0, 0.0))
+        if now - before >= 2 * FORGOTTEN_SECONDS:
+            refused = 0
+        wait = before + delay_after(refused) - now
+        self._memory[network] = (refused, before) if wait > 0 else (refused + 1, now)
         if len(self._memory) > MAX_IN_MEMORY:
             self._memory.popitem(last=False)
+        return wait, before
 
 
 def _name(network: str) -> str:

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.establishment_type import kind_of
+from contracts.catalogue import CATALOGUE
+from contracts.establishment_type import KINDS, kind_of, may_hold
 from contracts.packed import pack, unpack
 from contracts.signing import public_from_text, public_to_text, sign, verify
 from contracts.uai import InvalidUaiError, parse_uai
@@ -67,7 +68,13 @@ def test_a_signature_is_of_one_value_and_one_key():
         ("college", "college"),
         ("Collège privé", "college"),
         ("lycee_professionnel", "lycee"),
-        ("EREA", "lycee"),
+        ("EREA", "secondaire"),
+        ("EPLE", "secondaire"),
+        ("Cité scolaire internationale", "secondaire"),
+        ("cite-scolaire", "secondaire"),
+        ("Collège et lycée privé", "secondaire"),
+        ("lycee_college", "secondaire"),
+        ("LP", "lycee"),
         ("École élémentaire", "ecole"),
         ("ecole-maternelle", "ecole"),
         ("Primaire", "ecole"),
@@ -78,3 +85,19 @@ def test_a_signature_is_of_one_value_and_one_key():
 )
 def test_a_type_names_a_kind_whatever_its_spelling(text, kind):
     assert kind_of(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("level", "kinds"),
+    [
+        ("6EME", {"college", "secondaire"}),
+        ("3EME-SEGPA", {"college", "secondaire"}),
+        ("TALE", {"lycee", "secondaire"}),
+        ("CP", {"ecole"}),
+        ("AUTRE", set(KINDS)),
+    ],
+)
+def test_a_level_is_lacked_only_where_it_surely_is(level, kinds):
+    types = CATALOGUE.levels[level].types
+    assert {kind for kind in KINDS if may_hold(kind, types)} == kinds
+    assert may_hold(None, types), "nobody knows what such a type has"

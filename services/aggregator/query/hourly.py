@@ -21,7 +21,7 @@ from services.aggregator.query.figures import Figures, totals
 from services.aggregator.query.lines import Roll
 from services.aggregator.query.matrix import Codes, Counts, Indexes
 from services.aggregator.query.observation import ACCESS_LOG, GRACE, JOURNAL, MINUTES
-from services.aggregator.query.rights import judge
+from services.aggregator.query.rights import denied
 from services.aggregator.query.sheets import Moment, Piles, Span
 from services.aggregator.query.states import Flags, first_that_applies, has_value
 
@@ -250,8 +250,7 @@ class _Board:
         return np.repeat(np.stack(flags, axis=1), LABELS, axis=1)
 
     def _denied(self) -> Flags:
-        verdict = judge(_CONNECTIONS, self._roll, self._days[0].year)
-        return np.repeat(verdict.denied[:, None], self._size[1], axis=1)
+        return np.repeat(denied(_CONNECTIONS, self._roll)[:, None], self._size[1], axis=1)
 
 
 def _joined(arrays: Sequence[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:

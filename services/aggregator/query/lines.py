@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.answers import AnswerRow
 from contracts.catalogue import CATALOGUE, Grain
-from contracts.establishment_type import kind_of
+from contracts.establishment_type import KINDS, kind_of, may_hold
 from contracts.periods import bounds, period_start
 from contracts.registry import Establishment, Grant
 from contracts.scope import Scope, VisibleEstablishment
@@ -169,7 +169,8 @@ class Roll:
 
     def lacks(self, level: str) -> Flags:
         """Lines whose type of establishment does not have this level; a type that nobody knows may have any."""
-        return np.isin(self._kinds, [*CATALOGUE.levels[level].types, ""], invert=True)
+        types = CATALOGUE.levels[level].types
+        return np.isin(self._kinds, [kind for kind in KINDS if not may_hold(kind, types)])
 
     @cached_property
     def _kinds(self) -> NDArray[np.str_]:

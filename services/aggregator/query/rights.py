@@ -34,10 +34,16 @@ def judge(column: Column, roll: Roll, school_year: int) -> Verdict:
     indicator = CATALOGUE.indicators[column.indicator]
     ranges = indicator.kind == "indicator"
     return Verdict(
-        denied=~(_has_widget(roll, column.widget) & _in_audience(roll, indicator.audience)),
+        denied=denied(column, roll),
         too_early=school_year < indicator.available_since,
         incomplete=ranges and indicator.available_since <= school_year < indicator.complete_since,
     )
+
+
+def denied(column: Column, roll: Roll) -> Flags:
+    """Lines on which `column` is not communicated to the reader of `roll`, whatever the year."""
+    audience = CATALOGUE.indicators[column.indicator].audience
+    return ~(_has_widget(roll, column.widget) & _in_audience(roll, audience))
 
 
 def _has_widget(roll: Roll, widget: str) -> Flags:

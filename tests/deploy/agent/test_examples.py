@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from services.collector.config import read_settings, read_sources
+from services.collector.errors import (
+    CollectorError,
+    KeyRefusedError,
+    SettingsError,
+    StateInUseError,
+    StateUnavailableError,
+    TooOldError,
+)
 from tests.architecture.sources import ROOT
 
 EXAMPLES = ROOT / "deploy" / "agent"
@@ -38,3 +46,12 @@ def test_what_is_commented_in_the_example_can_be_used_too(tmp_path: Path, monkey
     settings = read_settings(tmp_path / "agent.toml")
     assert (settings.kafka.security, settings.gateway.ca) == ("sasl-tls", str(tmp_path / "authority.pem"))
     assert settings.establishments[0].grants
+
+
+def test_a_service_manager_does_not_repeat_what_only_a_person_can_mend() -> None:
+    """A revoked agent that came back every thirty seconds would be refused each time."""
+    unit = (EXAMPLES / "territoriale-agent.service").read_text("utf-8").splitlines()
+    (final,) = (line.partition("=")[2] for line in unit if line.startswith("RestartPreventExitStatus="))
+    hopeless = {error.exit_code for error in (SettingsError, StateInUseError, KeyRefusedError, TooOldError)}
+    assert {int(code) for code in final.split()} == hopeless
+    assert hopeless.isdisjoint({CollectorError.exit_code, StateUnavailableError.exit_code})

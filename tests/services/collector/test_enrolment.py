@@ -183,3 +183,15 @@ def test_the_command_refuses_with_its_own_exit_code(platform: FleetPlatform, tmp
     said = CliRunner().invoke(command, arguments)
     assert said.exit_code == 6
     assert "not_enrolled" in said.output
+
+
+@pytest.mark.parametrize(("typed", "exit_code"), [("code-1\n", 0), ("  code-1", 0), ("wrong\n", 6), ("", 6)])
+def test_the_code_may_come_by_standard_input(
+    platform: FleetPlatform, tmp_path: Path, typed: str, exit_code: int
+) -> None:
+    """On the command line it would stand in the list of processes, for every user of the machine."""
+    arguments = ["enrol", "--url", platform.url, "--code", "-", "--settings", str(tmp_path / "agent.toml")]
+    said = CliRunner().invoke(command, arguments, input=typed)
+    assert said.exit_code == exit_code, said.output
+    assert (tmp_path / "agent.toml").exists() is (exit_code == 0)
+    assert "code-1" not in said.output

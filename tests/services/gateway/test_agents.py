@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from httpx import AsyncClient
 from pydantic import SecretStr
 
-from contracts.fleet import AgentStanding, FamilyStanding, Resend
+from contracts.fleet import MAX_FLEET_BYTES, AgentStanding, FamilyStanding, Resend
 from contracts.registry import Grant
 from contracts.signing import public_to_text, verify
-from contracts.usage_reported import TOPIC
+from contracts.usage_reported import MAX_MESSAGE_BYTES, TOPIC
 from services.gateway.app import create_app
 from tests.services.gateway.conftest import Platform, bearer, served
 from tests.services.identity.documents import A, B, C
-from tests.support.fleet import FleetAgent
+from tests.support.fleet import FleetAgent, in_parts
 from tests.support.wire import Message, end_offsets, read_topic
 
 pytestmark = pytest.mark.connected
@@ -134,6 +135,29 @@ async def test_who_is_not_known_is_refused_alike(anyone: AsyncClient, platform: 
         answers = [await anyone.post(f"/api/v1/agents/{what}", content=body, headers=headers) for headers in attempts]
         assert {answer.status_code for answer in answers} == {401}
         assert len({answer.content for answer in answers}) == 1
+    assert platform.query.asked == []
+
+
+async def test_names_are_treated_alike_until_a_signature_holds(
+    anyone: AsyncClient, enrolled: FleetAgent, platform: Platform
+):
+    """Too long, encoded: a name that is tried with a body of no signature gets what any other name gets."""
+    for what, limit in (("reports", MAX_MESSAGE_BYTES), ("hello", MAX_FLEET_BYTES)):
+        answers: dict[str, list[tuple[int, bytes]]] = {}
+        for name in (enrolled.name, "nobody"):
+            signed = FleetAgent(name).signed(b"")
+            requests: list[dict[str, Any]] = [
+                {"content": b" " * limit},
+                {"content": b" " * (limit + 1)},
+                {"content": in_parts(b" " * (limit + 1))},
+                {"content": b"{}", "headers": {"Content-Encoding": "gzip"}},
+            ]
+            for request in requests:
+                headers = {**signed, **request.pop("headers", {})}
+                answer = await anyone.post(f"/api/v1/agents/{what}", headers=headers, **request)
+                answers.setdefault(name, []).append((answer.status_code, answer.content))
+        assert [status for status, _ in answers["nobody"]] == [401, 413, 413, 415]
+        assert answers[enrolled.name] == answers["nobody"]
     assert platform.query.asked == []
 
 

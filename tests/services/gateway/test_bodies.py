@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from chassis.errors import NamedError
+from chassis.errors import NamedError, UnavailableError
 from services.gateway import bodies
-from services.gateway.bodies import read_body
+from services.gateway.bodies import Room, read_body
+from services.gateway.errors import OversizeBodyError
 
 LIMIT = 1000
 
@@ -40,16 +41,16 @@ class Client:
 
 async def refusal(client: Client, **headers: str) -> tuple[str, int]:
     with pytest.raises(NamedError) as refused:
-        await read_body(client.request(**headers), LIMIT)
+        await read_body(client.request(**headers), LIMIT, Room())
     return refused.value.code, refused.value.status
 
 
 async def test_a_body_arrives_whole():
     assert (
-        await read_body(Client(b"a" * 600, b"", b"b" * 400).request(content_length="1000"), LIMIT)
+        await read_body(Client(b"a" * 600, b"", b"b" * 400).request(content_length="1000"), LIMIT, Room())
         == b"a" * 600 + b"b" * 400
     )
-    assert await read_body(Client().request(content_encoding="identity"), LIMIT) == b""
+    assert await read_body(Client().request(content_encoding="identity"), LIMIT, Room()) == b""
 
 
 async def test_what_is_announced_too_long_is_not_read():
@@ -87,5 +88,32 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
         raise AssertionError
 
     with pytest.raises(NamedError) as refused:
-        await read_body(Request({"type": "http", "method": "POST", "headers": []}, nothing), LIMIT)
+        await read_body(Request({"type": "http", "method": "POST", "headers": []}, nothing), LIMIT, Room())
     assert (refused.value.code, refused.value.status) == ("slow_body", 408)
+
+
+async def test_bodies_that_arrive_together_share_one_room():
+    """What a request took is there again once it is over, however it ended."""
+    room, arriving = Room(2 * LIMIT + 1), asyncio.Event()
+    held = Client(b"a" * LIMIT)
+
+    async def slowly() -> dict[str, Any]:
+        if held.taken:
+            arriving.set()
+            await asyncio.Event().wait()
+        return {**await held.receive(), "more_body": True}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, slowly)
+    slow = asyncio.create_task(read_body(request, LIMIT, room))
+    await arriving.wait()
+    assert len(await read_body(Client(b"a" * LIMIT).request(), LIMIT, room)) == LIMIT
+    with pytest.raises(OversizeBodyError):
+        await read_body(Client(b"a" * LIMIT, b"a").request(), LIMIT, room)
+    room.take(2)
+    with pytest.raises(UnavailableError):
+        await read_body(Client(b"a" * LIMIT).request(), LIMIT, room)
+    slow.cancel()
+    await asyncio.wait([slow])
+    room.take(2 * LIMIT - 1)
+    with pytest.raises(UnavailableError):
+        room.take(1)

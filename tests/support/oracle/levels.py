@@ -14,6 +14,8 @@ LEVELS = {
 
 EVERY_LEVEL = tuple(level for levels in LEVELS.values() for level in levels)
 OTHER = "AUTRE"
+BOTH = ("eple", "erea", "cite scolaire")
+"""Begin the types that may have pupils of a collège and of a lycée; so may whatever names the two."""
 FIRST_DEGREE = ("ecole", "primaire", "maternelle", "elementaire")
 
 
@@ -27,12 +29,20 @@ def is_ecole(written: str) -> bool:
     return any(word in plain(written) for word in FIRST_DEGREE)
 
 
+def has_both(written: str) -> bool:
+    text = plain(written).replace("_", " ").replace("-", " ")
+    return text.startswith(BOTH) or ("college" in text and "lycee" in text)
+
+
 @cache
 def lacks(establishment_type: str, level: str) -> bool:
     """Doubt: the rules do not list the types; one that is neither école nor lycée nor collège lacks nothing.
 
     Nobody lacks AUTRE, which is no level.
     """
-    kind = "ecole" if is_ecole(establishment_type) else plain(establishment_type)
-    has = LEVELS.get(kind, EVERY_LEVEL)
+    if has_both(establishment_type):
+        has = LEVELS["college"] + LEVELS["lycee"]
+    else:
+        kind = "ecole" if is_ecole(establishment_type) else plain(establishment_type)
+        has = LEVELS.get(kind, EVERY_LEVEL)
     return level != OTHER and level not in has

@@ -23,9 +23,11 @@ from services.aggregator.query.lines import Roll, ScopedLines
 from services.aggregator.query.matrix import Codes, dense
 from services.aggregator.query.order import extremes, order
 from services.aggregator.query.readings import Reader
+from services.aggregator.query.rights import denied, judge
 from services.aggregator.query.sheets import Moment, Piles
 from services.aggregator.query.states import ESTIMATED, NC, ND, PARTIAL, WHOLE
 from services.aggregator.query.windows import resolve
+from services.identity.scope import WIDGETS
 from tests.services.aggregator.query.asking import NOW
 from tests.services.aggregator.query.ledger import Ledger, scope, unpacked, visible
 
@@ -157,3 +159,23 @@ def test_without_the_widget_nothing_is_communicated():
 @given(st.integers(0, 10_000))
 def test_what_is_not_communicated_changes_no_byte(count: int):
     assert social({A: count, B: 3}, reader("consent"))[1] == social({A: 3, B: 3}, reader("consent"))[1]
+
+
+def test_what_is_denied_is_denied_in_every_year():
+    """Rights are the reader's; a year only says what exists. So a series over two school years asks for none."""
+    roll = ScopedLines(scope(visible("0860001A", widgets=WIDGETS), visible("0860002B"))).all
+    columns = [column for table in CATALOGUE.tables.values() for column in table.columns]
+    refused = [denied(column, roll).tolist() for column in columns]
+    assert {tuple(lines) for lines in refused} == {(False, False), (False, True), (True, True)}
+    for year in (1999, 2014, 2026):
+        assert [judge(column, roll, year).denied.tolist() for column in columns] == refused
+
+
+def test_an_establishment_of_both_lacks_the_levels_of_neither():
+    kinds = ("college", "lycee", "ecole", "cite_scolaire", "EPLE", "institut")
+    roll = ScopedLines(scope(*(visible(f"086000{n}A", kind=kind) for n, kind in enumerate(kinds)))).all
+    lacking = {level: dict(zip(roll.uais, roll.lacks(level).tolist(), strict=True)) for level in CATALOGUE.levels}
+    assert [lacking["6EME"][f"086000{n}A"] for n in range(6)] == [False, True, True, False, False, False]
+    assert [lacking["TALE"][f"086000{n}A"] for n in range(6)] == [True, False, True, False, False, False]
+    assert [lacking["CP"][f"086000{n}A"] for n in range(6)] == [True, True, False, True, True, False]
+    assert not any(lacking["AUTRE"].values())
