@@ -19,6 +19,7 @@ from services.gateway.app import create_app
 from tests.services.gateway.conftest import Platform, bearer, served
 from tests.services.identity.documents import A, B, C
 from tests.support.fleet import FleetAgent, in_parts
+from tests.support.servers import WORKER
 from tests.support.wire import Message, end_offsets, read_topic
 
 pytestmark = pytest.mark.connected
@@ -29,9 +30,9 @@ class Names:
     last: int = 0
 
     def fresh(self) -> str:
-        """Agents of one module share a registry: each test has its own."""
+        """Agents of one module share a registry, and workers a topic: each test has its own, in each worker."""
         self.last += 1
-        return f"site-{self.last}"
+        return f"site-{WORKER or 'alone'}-{self.last}"
 
 
 NAMES = Names()
