@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -12,7 +13,7 @@ from contracts.identity_changed import TOPIC, decode
 from contracts.rights_version import RIGHTS_VERSION_KEY
 from services.identity.service import Registrar
 from services.identity.tables import outbox
-from tests.services.identity.documents import A, B, as_file, territory
+from tests.services.identity.documents import KEY, A, as_file, territory, uai
 from tests.support.wire import create_topics, end_offsets, read_topic
 
 pytestmark = pytest.mark.connected
@@ -32,14 +33,19 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
 async def test_changes_are_published_in_order_and_leave_the_outbox(registrar, client, kafka):
     await create_topics(kafka)
     before = await end_offsets(kafka, TOPIC)
-    await registrar.import_(as_file(territory(A, B)))
-    await registrar.end_convention("d086", B)
+    number = uuid4().int % 9_000_000
+    name, first, last = f"t{number}", uai(number), uai(number + 1)
+    registered = {"id": name, "name": "Vienne", "zone": "Europe/Paris"}
+    document = territory(first, last, territory=registered, agent={"id": f"agent-{number}", "public_key": KEY})
+    await registrar.import_(as_file(document))
+    await registrar.end_convention(name, last)
     await until(lambda: _is_empty(registrar))
-    messages = await read_topic(kafka, TOPIC, before)
+    own = {each.encode() for each in (name, first, last, f"agent-{number}")}
+    messages = [each for each in await read_topic(kafka, TOPIC, before) if each.key in own]  # others use the topic too
     told = [decode(message.value) for message in messages]
     assert [event.version for event in told] == sorted(event.version for event in told)
     assert told[-1].subject == "convention"
-    assert told[-1].ids == (B,)
+    assert told[-1].ids == (last,)
     assert [message.key for message in messages] == [event.ids[0].encode() for event in told]
 
 
