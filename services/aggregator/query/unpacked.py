@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,11 +25,14 @@ class _Known(NamedTuple):
     mark: Mark
 
 
-class KeptSheets:
-    """Sheets of the periods asked for last. What is kept tells what need not be read again, never what is true."""
+_Value = TypeVar("_Value")
 
-    def __init__(self, room: int = ROOM) -> None:
-        self._shelf: Shelf[object, _Known] = Shelf(room)
+
+class _Kept(Generic[_Value]):
+    """What was read of one server, by key, until a new connection may be to another."""
+
+    def __init__(self, room: int) -> None:
+        self._shelf: Shelf[object, _Value] = Shelf(room)
         self._generation = 0
 
     @property
@@ -41,6 +44,13 @@ class KeptSheets:
         """Marks are worth nothing to another server, nor to the same one after a crash: its transactions may be counted again."""
         self._generation += 1
         self._shelf.clear()
+
+
+class KeptSheets(_Kept[_Known]):
+    """Sheets of the periods asked for last. What is kept tells what need not be read again, never what is true."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        super().__init__(room)
 
     async def read(
         self, connection: AsyncConnection, uais: Sequence[str], codes: Codes, spans: Iterable[Span]
@@ -65,22 +75,11 @@ class KeptSheets:
         self._shelf.put(key, _Known(sheets, mark), sheets.weight)
 
 
-class KeptHours:
+class KeptHours(_Kept[tuple[Hold, DayHours]]):
     """Hours of the UTC days asked for last: a day of which anything changed is read again, which happens to its last ones."""
 
     def __init__(self, room: int = ROOM // 4) -> None:
-        self._shelf: Shelf[object, tuple[Hold, DayHours]] = Shelf(room)
-        self._generation = 0
-
-    @property
-    def taken(self) -> int:
-        """Bytes kept now."""
-        return self._shelf.taken
-
-    def forget(self) -> None:
-        """As of sheets."""
-        self._generation += 1
-        self._shelf.clear()
+        super().__init__(room)
 
     async def read(self, connection: AsyncConnection, uais: Sequence[str], days: Sequence[date]) -> list[DayHours]:
         """The hours of these UTC days, of the one instant that the transaction sees."""
